@@ -1,0 +1,86 @@
+//! How single values are read, with their limits.
+
+use super::{check_name, parse_size};
+use mb_wire::card::Card;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use std::fmt;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// A card; its signature is checked.
+pub(super) fn card<'de, D: Deserializer<'de>>(from: D) -> Result<Card, D::Error> {
+    let text = String::deserialize(from)?;
+    Card::parse(text.trim()).map_err(de::Error::custom)
+}
+
+/// A text that is wiped when it is dropped; errors never quote it.
+pub(super) fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Zeroizing<String>>, D::Error> {
+    let text = String::deserialize(from).map_err(|_| de::Error::custom("not a text"))?;
+    Ok(Some(Zeroizing::new(text)))
+}
+
+/// A name that a node may have.
+pub(super) fn own_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(from)?;
+    check_name(&name).map_err(de::Error::custom)?;
+    Ok(Some(name))
+}
+
+/// An absolute path: what a relative one is relative to, no two people would guess alike.
+pub(super) fn absolute<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    if path.is_absolute() { Ok(Some(path)) } else { Err(de::Error::custom("not an absolute path")) }
+}
+
+/// A whole number from `LOW` to `HIGH`.
+pub(super) fn within<'de, D, T, const LOW: u64, const HIGH: u64>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let number = i64::deserialize(from)?;
+    let fits = u64::try_from(number).ok().filter(|n| (LOW..=HIGH).contains(n)).and_then(|n| T::try_from(n).ok());
+    fits.ok_or_else(|| de::Error::custom(format!("{number} is not from {LOW} to {HIGH}")))
+}
+
+/// The same where the default is no limit.
+pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    within::<D, u64, 0, { (1 << 53) - 1 }>(from).map(Some)
+}
+
+/// A size in bytes, as a number or as `"10 GiB"`.
+pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    from.deserialize_any(SizeVisitor)
+}
+
+/// The same where the default is no limit.
+pub(super) fn size_limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    size(from).map(Some)
+}
+
+/// A switch that can only be off, since what it switches is not built yet.
+pub(super) fn off<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    if bool::deserialize(from)? { Err(de::Error::custom("true: not built yet")) } else { Ok(false) }
+}
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size such as 4096 or \"10 GiB\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+        parse_size(text).map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<u64, E> {
+        parse_size(&number.to_string()).map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
+        parse_size(&number.to_string()).map_err(E::custom)
+    }
+}

@@ -1,0 +1,202 @@
+//! A known node: what `nodes/NAME.toml` says.
+
+use super::source::{Key, Keys, Source};
+use super::{ConfigError, fields};
+use mb_wire::card::Card;
+use mb_wire::id::NodeId;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A node whose card we hold, and what it may do here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownNode {
+    /// What we call it: the file's name.
+    #[serde(skip)]
+    pub name: String,
+    /// Its card, which pins its identity.
+    #[serde(deserialize_with = "fields::card")]
+    pub card: Card,
+    /// How we send to it.
+    #[serde(default)]
+    pub send: Sending,
+    /// What its letters may do here, by whatever way they come.
+    #[serde(default)]
+    pub accept: Accept,
+    /// What it may hand to us, whoever wrote it.
+    #[serde(default)]
+    pub link: Link,
+}
+
+/// `[send]`: how we send to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sending {
+    /// Priority, 1 (first) to 255 (last).
+    #[serde(deserialize_with = "fields::within::<_, _, 1, 255>")]
+    pub nice: u8,
+    /// Days until what we send is refused as too old, 1 to 400.
+    #[serde(deserialize_with = "fields::within::<_, _, 1, 400>")]
+    pub ttl: u16,
+    /// When our copy goes.
+    pub keep: Keep,
+    /// Whether we ask for a receipt; not built yet.
+    #[serde(deserialize_with = "fields::off")]
+    pub receipt: bool,
+}
+
+/// When our copy of a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// As soon as it is durable at the other side or on the stick.
+    UntilDurable,
+}
+
+/// `[accept]`: what its letters may do here.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Accept {
+    /// Whether it may send us files.
+    pub files: bool,
+    /// Where they go, an absolute path; None: `SPOOL/incoming/NAME`.
+    #[serde(deserialize_with = "fields::absolute")]
+    pub folder: Option<PathBuf>,
+    /// Bytes that may lie there; None: no limit but free space.
+    #[serde(deserialize_with = "fields::size_limit")]
+    pub most_bytes: Option<u64>,
+    /// Their permission bits.
+    pub mode: Mode,
+}
+
+/// The permission bits of what is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Those that the letter names.
+    Keep,
+    /// These, at most 0o777.
+    Fixed(u32),
+}
+
+/// `[link]`: what it may hand to us, whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Link {
+    /// Whether it is a neighbour at all.
+    pub from: bool,
+    /// Bytes stored because of it; None: no limit but free space.
+    #[serde(deserialize_with = "fields::size_limit")]
+    pub most_bytes: Option<u64>,
+    /// Packets stored because of it; None: no limit.
+    #[serde(deserialize_with = "fields::count")]
+    pub most_packets: Option<u64>,
+    /// Packets of it that may share one body, 1 to 64.
+    #[serde(deserialize_with = "fields::within::<_, _, 1, 64>")]
+    pub most_sharing: u32,
+}
+
+/// All keys of `nodes/NAME.toml`.
+pub(super) const KEYS: Keys = &[
+    ("card", Key::Value),
+    ("addresses", Key::NotBuilt),
+    ("roads", Key::NotBuilt),
+    ("send", Key::Table(&[("nice", Key::Value), ("ttl", Key::Value), ("keep", Key::Value), ("receipt", Key::Value)])),
+    (
+        "accept",
+        Key::Table(&[
+            ("files", Key::Value),
+            ("folder", Key::Value),
+            ("most_bytes", Key::Value),
+            ("mode", Key::Value),
+            ("group", Key::NotBuilt),
+        ]),
+    ),
+    (
+        "link",
+        Key::Table(&[
+            ("from", Key::Value),
+            ("most_bytes", Key::Value),
+            ("most_packets", Key::Value),
+            ("most_sharing", Key::Value),
+        ]),
+    ),
+    ("relay", Key::NotBuilt),
+    ("exec", Key::NotBuilt),
+    ("share", Key::NotBuilt),
+    ("call", Key::NotBuilt),
+];
+
+impl KnownNode {
+    /// A node that is called `name` and has nothing but defaults.
+    pub fn new(name: impl Into<String>, card: Card) -> KnownNode {
+        KnownNode {
+            name: name.into(),
+            card,
+            send: Sending::default(),
+            accept: Accept::default(),
+            link: Link::default(),
+        }
+    }
+
+    /// Reads the text of `nodes/NAME.toml`; `path` is for messages.
+    pub fn parse(path: &Path, name: &str, text: &str) -> Result<KnownNode, ConfigError> {
+        let node: KnownNode = Source { path, text }.read(KEYS)?;
+        Ok(KnownNode { name: name.to_owned(), ..node })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> NodeId {
+        self.card.id()
+    }
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, receipt: false }
+    }
+}
+
+impl Default for Accept {
+    fn default() -> Self {
+        Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep }
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Link { from: true, most_bytes: None, most_packets: None, most_sharing: 64 }
+    }
+}
+
+impl<'de> Deserialize<'de> for Keep {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "until-durable" => Ok(Keep::UntilDurable),
+            "until-confirmed" => Err(de::Error::custom("\"until-confirmed\": not built yet")),
+            other => Err(de::Error::custom(format!("{other:?} is neither \"until-durable\" nor \"until-confirmed\""))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let digits = text.len() <= 4 && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+        match u32::from_str_radix(&text, 8) {
+            _ if text == "keep" => Ok(Mode::Keep),
+            Ok(mode) if digits && mode <= 0o777 => Ok(Mode::Fixed(mode)),
+            Ok(_) if digits => Err(de::Error::custom(format!("{text:?}: set-user-id bits are never set"))),
+            _ => Err(de::Error::custom(format!("{text:?} is neither \"keep\" nor octal permission bits as \"0640\""))),
+        }
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Mode::Keep => into.serialize_str("keep"),
+            Mode::Fixed(mode) => into.collect_str(&format_args!("{mode:04o}")),
+        }
+    }
+}

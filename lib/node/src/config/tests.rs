@@ -1,0 +1,172 @@
+//! What each key takes, and what a mistake in one looks like.
+
+use super::*;
+use mb_spool::class::{Class, Failure};
+use mb_wire::card::{Card, ExchangeKey};
+use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
+
+fn card() -> Card {
+    let key = ExchangeSecret::from_random([2; 32]).public();
+    let keys = vec![ExchangeKey { suite: 1, public: key, use_until: 0, gone_after: 0 }];
+    Card::issue(&NodeSecrets::from_seed(&Seed::from_bytes([1; 32])), keys, "south", 1, 0).unwrap()
+}
+
+fn node(rest: &str) -> Result<KnownNode, ConfigError> {
+    KnownNode::parse(Path::new("n/south.toml"), "south", &format!("card = \"{}\"\n{rest}", card().to_text()))
+}
+
+/// What the error says about `rest`, after the card's line.
+fn complaint(rest: &str) -> String {
+    let error = node(rest).expect_err(rest);
+    assert_eq!(error.class(), Class::Config);
+    error.to_string()
+}
+
+#[test]
+fn an_empty_config_has_all_defaults() {
+    let config = Config::parse(Path::new("config.toml"), "").unwrap();
+    assert_eq!(config, Config { name: None, spool: None, reserve: 16 << 20 });
+}
+
+#[test]
+fn a_full_config_is_understood() {
+    let text = "name = \"north\"\nspool = \"/srv/spool\"\nreserve = \"64 MiB\"\n";
+    let config = Config::parse(Path::new("config.toml"), text).unwrap();
+    assert_eq!(config, Config { name: Some("north".into()), spool: Some("/srv/spool".into()), reserve: 64 << 20 });
+}
+
+#[test]
+fn a_card_alone_has_all_defaults() {
+    let node = node("").unwrap();
+    assert_eq!((node.name.as_str(), node.id()), ("south", card().id()));
+    assert_eq!(node.send, Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, receipt: false });
+    assert_eq!(node.accept, Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep });
+    assert_eq!(node.link, Link { from: true, most_bytes: None, most_packets: None, most_sharing: 64 });
+}
+
+#[test]
+fn every_key_that_is_built_is_understood() {
+    let text = r#"
+        [send]
+        nice = 64
+        ttl = 7
+        keep = "until-durable"
+        receipt = false
+        [accept]
+        files = false
+        folder = "/srv/in"
+        most_bytes = "10 GiB"
+        mode = "0640"
+        [link]
+        from = false
+        most_bytes = 4096
+        most_packets = 100_000
+        most_sharing = 1
+    "#;
+    let node = node(text).unwrap();
+    assert_eq!((node.send.nice, node.send.ttl), (64, 7));
+    let accept = Accept {
+        files: false,
+        folder: Some("/srv/in".into()),
+        most_bytes: Some(10 << 30),
+        mode: Mode::Fixed(0o640),
+    };
+    assert_eq!(node.accept, accept);
+    let link = Link { from: false, most_bytes: Some(4096), most_packets: Some(100_000), most_sharing: 1 };
+    assert_eq!(node.link, link);
+}
+
+#[test]
+fn a_mistyped_key_is_found_with_its_place_and_what_was_meant() {
+    assert_eq!(complaint("[send]\n  nise = 3\n"), "n/south.toml:3:3: send.nise: unknown key; did you mean \"nice\"?");
+    assert_eq!(complaint("[acept]\n"), "n/south.toml:2:2: acept: unknown key; did you mean \"accept\"?");
+    assert_eq!(complaint("colour = 1\n"), "n/south.toml:2:1: colour: unknown key");
+    let error = Config::parse(Path::new("config.toml"), "resrve = 1").unwrap_err();
+    assert_eq!(error.to_string(), "config.toml:1:1: resrve: unknown key; did you mean \"reserve\"?");
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    let table = [
+        ("addresses = []", "n/south.toml:2:1: addresses: not built yet"),
+        ("roads = []", "n/south.toml:2:1: roads: not built yet"),
+        ("[relay]", "n/south.toml:2:2: relay: not built yet"),
+        ("[exec.backup]", "n/south.toml:2:2: exec: not built yet"),
+        ("[[share]]", "n/south.toml:2:3: share: not built yet"),
+        ("[[call]]", "n/south.toml:2:3: call: not built yet"),
+        ("[accept]\ngroup = \"x\"", "n/south.toml:3:1: accept.group: not built yet"),
+        ("[send]\nreceipt = true", "n/south.toml:3:11: send.receipt: true: not built yet"),
+        ("[send]\nkeep = \"until-confirmed\"", "n/south.toml:3:8: send.keep: \"until-confirmed\": not built yet"),
+    ];
+    for (text, said) in table {
+        assert_eq!(complaint(text), said, "{text}");
+    }
+    let error = Config::parse(Path::new("c"), "strangers = \"/x\"").unwrap_err();
+    assert_eq!(error.to_string(), "c:1:1: strangers: not built yet");
+}
+
+#[test]
+fn a_value_beyond_its_limit_is_refused_at_its_place() {
+    let table = [
+        ("[send]\nnice = 0", "3:8: send.nice: 0 is not from 1 to 255"),
+        ("[send]\nnice = 256", "3:8: send.nice: 256 is not from 1 to 255"),
+        ("[send]\nnice = -1", "3:8: send.nice: -1 is not from 1 to 255"),
+        ("[send]\nttl = 401", "3:7: send.ttl: 401 is not from 1 to 400"),
+        ("[link]\nmost_sharing = 65", "3:16: link.most_sharing: 65 is not from 1 to 64"),
+        ("[accept]\nfolder = \"in\"", "3:10: accept.folder: not an absolute path"),
+        ("[accept]\nmode = \"4755\"", "3:8: accept.mode: \"4755\": set-user-id bits are never set"),
+        ("[accept]\nmode = \"rw\"", "3:8: accept.mode: \"rw\" is neither"),
+        ("[accept]\nmost_bytes = \"1 QB\"", "3:14: accept.most_bytes: not a size such as"),
+        ("[accept]\nmost_bytes = -1", "3:14: accept.most_bytes: not a size such as"),
+        ("[accept]\nfiles = 1", "3:9: accept.files: invalid type: integer `1`, expected a boolean"),
+        ("accept = 1", "2:10: accept: invalid type"),
+        ("[send]\nnice = 1\nnice = 2", "4:1: duplicate key"),
+        ("[send", "2:6: "),
+    ];
+    for (text, said) in table {
+        let said = format!("n/south.toml:{said}");
+        assert!(complaint(text).starts_with(&said), "{text}\n{}\n{said}", complaint(text));
+    }
+}
+
+#[test]
+fn a_node_file_without_a_card_or_with_a_damaged_one_is_refused() {
+    let parse = |text: &str| KnownNode::parse(Path::new("f"), "south", text).unwrap_err().to_string();
+    assert!(parse("").contains("missing field `card`"), "{}", parse(""));
+    let damaged = card().to_text().replace("mbcard1", "mbcard1q");
+    assert!(parse(&format!("card = \"{damaged}\"")).starts_with("f:1:8: card: checksum"), "{damaged}");
+}
+
+/// Threat: 30.
+#[test]
+fn an_error_in_a_key_file_never_quotes_the_secret() {
+    let card = card().to_text();
+    let marker = "mbsecret1marker";
+    for line in [
+        format!("secret = {marker}"),
+        format!("secret = \"{marker}"),
+        format!("secret = [\"{marker}\"]"),
+        format!("secret = {{ {marker} = 1 }}"),
+        format!("secret = \"{marker}\"\nsealed = \"{marker}\""),
+        format!("secret = \"{marker}\"\nsealed = 1"),
+        format!("secret = \"{marker}\"\nsecret = \"{marker}\""),
+    ] {
+        let Err(error) = KeyFile::parse(Path::new("node.key"), &format!("card = \"{card}\"\n{line}\n")) else {
+            panic!("{line}");
+        };
+        assert!(!error.to_string().contains("marker"), "{error}");
+    }
+}
+
+/// Every key of the list is one that serde takes: a key that only the list knew would be refused as unknown.
+#[test]
+fn the_list_of_keys_and_the_types_agree() {
+    let text = "[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
+                mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n";
+    let built = |keys: Keys| keys.iter().filter(|(_, key)| !matches!(key, Key::NotBuilt)).count();
+    let inner = |keys: Keys| keys.iter().map(|(_, key)| if let Key::Table(k) = key { built(k) } else { 1 }).sum::<usize>();
+    node(text).unwrap();
+    let lines = text.lines().filter(|line| line.contains('=')).count();
+    let not_built = known::KEYS.iter().filter(|(_, key)| matches!(key, Key::NotBuilt)).count();
+    assert_eq!(inner(known::KEYS) - not_built, lines + 1, "a key of the list is missing here");
+}

@@ -1,0 +1,119 @@
+//! The files of the configuration folder, read with suspicion.
+
+use super::guard::{self, Reach};
+use super::{Ask, HomeError};
+use crate::config::{Config, KeyFile, KnownNode, SeedText, check_name};
+use mb_spool::durable::DirRef;
+use mb_wire::id::NodeId;
+use mb_wire::key::{KeyError, NodeSecrets, Seed};
+use mb_wire::sealed::open_sealed_seed;
+use std::collections::BTreeMap;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// The node's card and secret.
+pub(super) const KEY: &str = "node.key";
+/// The node's settings.
+pub(super) const CONFIG: &str = "config.toml";
+/// The folder of known nodes.
+pub(super) const NODES: &str = "nodes";
+/// No file of ours is longer.
+const LONGEST: u64 = 1 << 20;
+
+/// The name of the file of the known node `name`.
+pub(super) fn node_file(name: &str) -> String {
+    format!("{name}.toml")
+}
+
+/// The text of a file, or `None` where there is none. [`HomeError::Unsafe`] where others can reach it.
+fn text(dir: &DirRef, name: &str, uid: u32, reach: Reach) -> Result<Option<Zeroizing<String>>, HomeError> {
+    let path = dir.path().join(name);
+    let file = match dir.open(name.as_ref()) {
+        Ok(file) => file,
+        Err(e) if e.is_missing() => return Ok(None),
+        Err(e) if e.is_wrong_kind() => return Err(guard::not_a_file(dir, name)),
+        Err(e) => return Err(e.into()),
+    };
+    let stat = file.stat()?;
+    guard::check(&stat, &path, uid, reach)?;
+    if stat.len > LONGEST {
+        return Err(HomeError::NotText(path));
+    }
+    let mut bytes = Zeroizing::new(vec![0; stat.len as usize]);
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    match std::str::from_utf8(&bytes[..filled]) {
+        Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
+        Err(_) => Err(HomeError::NotText(path)),
+    }
+}
+
+/// What `node.key` says, if it is there.
+pub(super) fn key_file(dir: &DirRef, uid: u32) -> Result<Option<KeyFile>, HomeError> {
+    key_file_at(dir, KEY, uid)
+}
+
+/// The same of a key file by another name.
+pub(super) fn key_file_at(dir: &DirRef, name: &str, uid: u32) -> Result<Option<KeyFile>, HomeError> {
+    let Some(text) = text(dir, name, uid, Reach::Secret)? else { return Ok(None) };
+    Ok(Some(KeyFile::parse(&dir.path().join(name), &text)?))
+}
+
+/// What `config.toml` says, if it is there.
+pub(super) fn config(dir: &DirRef, uid: u32) -> Result<Option<Config>, HomeError> {
+    let Some(text) = text(dir, CONFIG, uid, Reach::Public)? else { return Ok(None) };
+    Ok(Some(Config::parse(&dir.path().join(CONFIG), &text)?))
+}
+
+/// All known nodes by name. Names that begin with a dot or do not end in `.toml` are an editor's, not ours.
+pub(super) fn nodes(dir: &DirRef, uid: u32) -> Result<BTreeMap<String, KnownNode>, HomeError> {
+    let mut nodes = BTreeMap::new();
+    let dir = match dir.open_dir(NODES.as_ref()) {
+        Ok(dir) => dir,
+        Err(e) if e.is_missing() => return Ok(nodes),
+        Err(e) => return Err(e.into()),
+    };
+    guard::check_dir(&dir, uid)?;
+    for entry in dir.list()? {
+        let file = entry?.name.to_string_lossy().into_owned();
+        let Some(name) = file.strip_suffix(".toml").filter(|name| !name.starts_with('.')) else { continue };
+        let path = dir.path().join(&file);
+        check_name(name).map_err(|why| HomeError::BadFileName { path: path.clone(), why })?;
+        if let Some(text) = text(&dir, &file, uid, Reach::Public)? {
+            nodes.insert(name.to_owned(), KnownNode::parse(&path, name, &text)?);
+        }
+    }
+    Ok(nodes)
+}
+
+/// The names of the nodes by id. [`HomeError::Twice`] where two files are about one identity.
+pub(super) fn names_by_id(dir: &DirRef, nodes: &BTreeMap<String, KnownNode>) -> Result<BTreeMap<NodeId, String>, HomeError> {
+    let mut names = BTreeMap::new();
+    for (name, node) in nodes {
+        if let Some(first) = names.insert(node.id(), name.clone()) {
+            let path = |name: &str| dir.path().join(NODES).join(node_file(name));
+            return Err(HomeError::Twice { first: path(&first), second: path(name) });
+        }
+    }
+    Ok(names)
+}
+
+/// The secrets that a key file holds, proved to belong to its card.
+pub(super) fn secrets(path: &Path, file: KeyFile, ask: Ask) -> Result<NodeSecrets, HomeError> {
+    let wrong = |why: String| HomeError::Key { path: path.to_owned(), why };
+    let seed = match file.seed {
+        SeedText::Plain(text) => Seed::from_text(&text).map_err(|e| wrong(e.to_string()))?,
+        SeedText::Sealed(text) => {
+            let passphrase = ask().map_err(HomeError::Passphrase)?;
+            let opened = open_sealed_seed(&text, passphrase.as_bytes());
+            opened.map_err(|e| if e == KeyError::Passphrase { HomeError::Locked(path.to_owned()) } else { wrong(e.to_string()) })?
+        }
+    };
+    let secrets = NodeSecrets::from_seed(&seed);
+    if secrets.id() == file.card.id() { Ok(secrets) } else { Err(wrong("the secret is not that of the card".into())) }
+}

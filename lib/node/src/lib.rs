@@ -1,0 +1,8 @@
+//! What happens at a node: its configuration, and what it does with what arrives.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+/// The configuration files, from text to values.
+pub mod config;
+/// A node's configuration folder: found, opened, made, and the known nodes in it.
+pub mod home;

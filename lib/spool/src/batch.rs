@@ -1,0 +1,260 @@
+//! Make, commit, publish: a batch of packets that is sent whole or not at all.
+//!
+//! A batch is made in `tmp/RUN/out/`, synced once, and committed by one rename to `self/out/RUN`: before it nothing is
+//! sent, after it all is. Publishing links the names into `NODE/tx/` and shrinks the batch; it can be done by anybody,
+//! again and at the same time: whoever runs next finishes it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mb_wire::envelope::packet_id;
+use mb_wire::id::{NodeId, PacketId, Root};
+
+use crate::barrier::Barrier;
+use crate::bodies::{index, link_or_copy};
+use crate::durable::{self, DirRef, FileRef, Kind};
+use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
+use crate::names::{Name, body_name};
+use crate::once::{self, OnceRecord};
+use crate::run::{Run, gone, remove_tree};
+
+/// The name of a batch's `--once` record.
+const ONCE: &str = "once";
+
+/// A batch that is being made. Threads may add to it at the same time.
+pub struct Batch<'a> {
+    spool: &'a Spool,
+    run: &'a Run,
+    out: DirRef,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    nodes: BTreeMap<NodeId, DirRef>,
+    barrier: Barrier,
+}
+
+/// A body that was written into the run's folder.
+#[derive(Debug, Clone)]
+pub struct MadeBody {
+    /// Its name there.
+    pub name: String,
+    /// Its name everywhere else.
+    pub root: Root,
+}
+
+impl<'a> Batch<'a> {
+    /// An empty batch, the only one of this run.
+    pub fn new(spool: &'a Spool, run: &'a Run) -> durable::Result<Batch<'a>> {
+        run.dir().make_dir("out".as_ref(), DIR_MODE)?;
+        let out = run.dir().open_dir("out".as_ref())?;
+        let mut state = State::default();
+        state.barrier.dir(&out);
+        Ok(Batch { spool, run, out, state: Mutex::new(state) })
+    }
+
+    /// Takes the file of a body, called `name` in the run's folder, into the batch's barrier.
+    pub fn wrote_body(&self, file: FileRef, name: &str) {
+        self.state().barrier.file(file, self.run.dir(), name);
+    }
+
+    /// Adds a packet: its envelope and the bodies that it lists, in that order.
+    pub fn add(&self, to: NodeId, envelope: &[u8], bodies: &[MadeBody]) -> durable::Result<PacketId> {
+        let packet = packet_id(envelope);
+        let dir = self.node_dir(&to)?;
+        for (number, body) in bodies.iter().enumerate() {
+            link_or_copy(self.run.dir(), &body.name, &dir, &body_name(&packet, number), self.run)?;
+        }
+        let name = packet.to_string();
+        let file = dir.create(name.as_ref(), FILE_MODE)?;
+        file.write_at(envelope, 0)?;
+        self.state().barrier.file(file, &dir, &name);
+        Ok(packet)
+    }
+
+    fn node_dir(&self, to: &NodeId) -> durable::Result<DirRef> {
+        let mut state = self.state();
+        if let Some(dir) = state.nodes.get(to) {
+            return Ok(dir.clone());
+        }
+        let name = to.to_string();
+        self.out.make_dir(name.as_ref(), DIR_MODE)?;
+        let dir = self.out.open_dir(name.as_ref())?;
+        state.barrier.dir(&dir);
+        state.nodes.insert(*to, dir.clone());
+        Ok(dir)
+    }
+
+    /// A thread that panicked leaves the state whole: every change of it is one call.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends the batch: durable on return. With a record, everything is sent under it, unless another run was first
+    /// with the same one; then this batch is dropped and the other's record returned.
+    ///
+    /// A crash before the commit leaves `tmp/RUN`, after it `self/out/RUN`.
+    pub fn commit(self, record: Option<&OnceRecord>) -> durable::Result<Option<OnceRecord>> {
+        let mut barrier = std::mem::take(&mut self.state().barrier);
+        if let Some(record) = record {
+            let file = self.out.create(ONCE.as_ref(), FILE_MODE)?;
+            file.write_at(&record.to_bytes(), 0)?;
+            barrier.file(file, &self.out, ONCE);
+        }
+        barrier.wait()?;
+        let committed = self.spool.make(&["self", "out"])?;
+        self.run.dir().rename("out".as_ref(), &*committed, self.run.name().as_ref())?;
+        committed.sync()?;
+        publish(self.spool, self.run.name(), self.run)?;
+        match record {
+            Some(record) => once::read(self.spool, &record.name),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Sends one packet without bodies by itself: two syncs, one rename straight into `tx/`. Durable on return.
+pub fn send_lone(spool: &Spool, run: &Run, to: &NodeId, envelope: &[u8]) -> durable::Result<PacketId> {
+    let packet = packet_id(envelope);
+    let tx = spool.queue(to, Queue::Tx)?;
+    let (name, file) = run.write("lone-", envelope)?;
+    file.sync()?;
+    run.dir().rename(name.as_ref(), &*tx, packet.to_string().as_ref())?;
+    tx.sync()?;
+    Ok(packet)
+}
+
+/// Publishes every committed batch, whoever made it.
+pub fn publish_all(spool: &Spool, run: &Run) -> durable::Result<()> {
+    let Some(out) = spool.find(&["self", "out"])? else { return Ok(()) };
+    let batches = out.list()?.collect::<durable::Result<Vec<_>>>()?;
+    for batch in batches.iter().filter(|batch| batch.kind == Kind::Dir) {
+        if let Some(name) = batch.name.to_str() {
+            publish(spool, name, run)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a committed batch waits to be published.
+pub fn is_publishing_due(spool: &Spool) -> durable::Result<bool> {
+    match spool.find(&["self", "out"])? {
+        Some(out) => Ok(out.list()?.next().is_some()),
+        None => Ok(false),
+    }
+}
+
+fn publish(spool: &Spool, name: &str, run: &Run) -> durable::Result<()> {
+    let Some(batch) = spool.find(&["self", "out", name])? else { return Ok(()) };
+    let out = spool.make(&["self", "out"])?;
+    // Whoever committed it may have died before the rename was durable.
+    out.sync()?;
+    if !publish_once(spool, &batch, run)? {
+        return remove_tree(&out, name.as_ref());
+    }
+    let nodes = batch.list()?.collect::<durable::Result<Vec<_>>>()?;
+    for node in nodes.iter().filter(|node| node.kind == Kind::Dir) {
+        publish_node(spool, &batch, &node.name, run)?;
+    }
+    gone(batch.unlink(ONCE.as_ref()))?;
+    match gone(out.remove_dir(name.as_ref())) {
+        // Somebody else is at it too and has made nothing worse.
+        Err(error) if error.is_taken() => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes the batch's record count. `false` if another batch of the same record was first: this one is not sent.
+fn publish_once(spool: &Spool, batch: &DirRef, run: &Run) -> durable::Result<bool> {
+    let Some(record) = once::read_file(batch, ONCE)? else { return Ok(true) };
+    let dir = spool.make(&["self", "once"])?;
+    link_or_copy(batch, ONCE, &dir, &record.name, run)?;
+    dir.sync()?;
+    let first = once::read_file(&dir, &record.name)?;
+    Ok(first.is_none_or(|first| first.packets == record.packets))
+}
+
+fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> durable::Result<()> {
+    let Some(node) = node_name.to_str().and_then(|name| name.parse::<NodeId>().ok()) else { return Ok(()) };
+    let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(()) };
+    let tx = spool.queue(&node, Queue::Tx)?;
+    let entries = dir.list()?.collect::<durable::Result<Vec<_>>>()?;
+    let mut envelopes = Vec::new();
+    let mut bodies: BTreeMap<PacketId, Vec<u16>> = BTreeMap::new();
+    for entry in &entries {
+        match Name::parse(&entry.name) {
+            Name::Envelope(packet) => envelopes.push(packet),
+            Name::Body(packet, number) => bodies.entry(packet).or_default().push(number),
+            _ => {}
+        }
+    }
+    for packet in &envelopes {
+        let numbers = bodies.get(packet).map_or(&[][..], Vec::as_slice);
+        publish_packet(spool, &dir, &tx, packet, numbers, run)?;
+    }
+    tx.sync()?;
+    for (packet, numbers) in &bodies {
+        for number in numbers {
+            gone(dir.unlink(body_name(packet, usize::from(*number)).as_ref()))?;
+        }
+    }
+    match gone(batch.remove_dir(node_name)) {
+        Err(error) if error.is_taken() => Ok(()),
+        other => other,
+    }
+}
+
+/// Bodies, then the envelope, then the bodies once more: a sweep may have taken one that had no envelope yet. The batch's
+/// own links go when `tx/` is durable.
+fn publish_packet(
+    spool: &Spool,
+    dir: &DirRef,
+    tx: &DirRef,
+    packet: &PacketId,
+    numbers: &[u16],
+    run: &Run,
+) -> durable::Result<()> {
+    let link_all = || {
+        numbers.iter().try_for_each(|number| {
+            let name = body_name(packet, usize::from(*number));
+            match link_or_copy(dir, &name, tx, &name, run) {
+                // Another run has published the packet and dropped the batch's link.
+                Err(error) if error.is_missing() => Ok(()),
+                other => other,
+            }
+        })
+    };
+    link_all()?;
+    let name = packet.to_string();
+    match dir.rename(name.as_ref(), &**tx, name.as_ref()) {
+        Err(error) if error.is_missing() => return Ok(()),
+        other => other?,
+    }
+    link_all()?;
+    index_bodies(spool, tx, packet, numbers)
+}
+
+/// Enters what was published into the index, so that it can be shared. The roots are in the envelope.
+fn index_bodies(spool: &Spool, tx: &DirRef, packet: &PacketId, numbers: &[u16]) -> durable::Result<()> {
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let Some(prefix) = crate::envelopes::prefix(tx, packet)? else { return Ok(()) };
+    for (number, body) in prefix.bodies.iter().enumerate() {
+        match index(spool, tx, &body_name(packet, number), &body.root) {
+            Err(error) if error.is_missing() => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn missing_is_none<T>(result: durable::Result<T>) -> durable::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,136 @@
+//! The spool as a tree of open folders: finding one, making one that is missing.
+//!
+//! `spool-layout.md` is the law; this module knows how to walk it, the others know what each folder means.
+
+use std::ffi::OsStr;
+
+use mb_wire::id::{NodeId, Root};
+
+use crate::durable::{self, DirRef, Kind};
+
+/// Permission bits of every folder of a spool.
+pub const DIR_MODE: u32 = 0o700;
+/// Permission bits of every file of a spool.
+pub const FILE_MODE: u32 = 0o600;
+
+/// An open spool.
+#[derive(Clone)]
+pub struct Spool {
+    root: DirRef,
+    own: NodeId,
+}
+
+/// One of the folders that hold packets of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// To be handed to it.
+    Tx,
+    /// Came from it in a call; for `self`, by stick or stream.
+    Rx,
+    /// Opened, bodies missing.
+    Wait,
+}
+
+impl Queue {
+    /// The folder's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Queue::Tx => "tx",
+            Queue::Rx => "rx",
+            Queue::Wait => "wait",
+        }
+    }
+}
+
+impl Spool {
+    /// The spool of the node `own` that lies in `root`. Nothing is looked at or made.
+    pub fn new(root: DirRef, own: NodeId) -> Spool {
+        Spool { root, own }
+    }
+
+    /// Whose spool it is.
+    pub fn own(&self) -> NodeId {
+        self.own
+    }
+
+    /// The spool's own folder.
+    pub fn root(&self) -> &DirRef {
+        &self.root
+    }
+
+    /// Opens the folder at `path`, or `None` if a part of it is not there.
+    pub fn find(&self, path: &[&str]) -> durable::Result<Option<DirRef>> {
+        let mut dir = self.root.clone();
+        for name in path {
+            match dir.open_dir(name.as_ref()) {
+                Ok(next) => dir = next,
+                Err(error) if error.is_missing() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(dir))
+    }
+
+    /// Opens the folder at `path` and makes what is missing. A folder that was made is durable.
+    pub fn make(&self, path: &[&str]) -> durable::Result<DirRef> {
+        let mut dir = self.root.clone();
+        for name in path {
+            dir = sub_dir(&dir, name.as_ref(), DIR_MODE)?;
+        }
+        Ok(dir)
+    }
+
+    /// A queue of `node`, made if missing. What is to be handed to ourselves is what came: `self/rx`.
+    pub fn queue(&self, node: &NodeId, queue: Queue) -> durable::Result<DirRef> {
+        let path = self.queue_path(node, queue);
+        self.make(&[&path[0], &path[1]])
+    }
+
+    /// A queue of `node`, if it is there.
+    pub fn find_queue(&self, node: &NodeId, queue: Queue) -> durable::Result<Option<DirRef>> {
+        let path = self.queue_path(node, queue);
+        self.find(&[&path[0], &path[1]])
+    }
+
+    fn queue_path(&self, node: &NodeId, queue: Queue) -> [String; 2] {
+        match queue {
+            Queue::Tx | Queue::Rx if *node == self.own => ["self".into(), Queue::Rx.name().into()],
+            _ => [node.to_string(), queue.name().into()],
+        }
+    }
+
+    /// The folder of the body index that holds `root`.
+    pub fn index_dir(&self, root: &Root) -> durable::Result<DirRef> {
+        self.make(&["body", &root.to_string()[..2]])
+    }
+
+    /// The nodes that have a folder here, in the order of their ids.
+    pub fn nodes(&self) -> durable::Result<Vec<NodeId>> {
+        let mut nodes = Vec::new();
+        for entry in self.root.list()? {
+            let entry = entry?;
+            if entry.kind == Kind::Dir
+                && let Some(node) = entry.name.to_str().and_then(|name| name.parse().ok())
+            {
+                nodes.push(node);
+            }
+        }
+        nodes.sort_unstable();
+        Ok(nodes)
+    }
+}
+
+/// Opens the folder `name` in `dir`, or makes it. If it was made, its name is durable on return.
+pub fn sub_dir(dir: &DirRef, name: &OsStr, mode: u32) -> durable::Result<DirRef> {
+    match dir.open_dir(name) {
+        Err(error) if error.is_missing() => {}
+        other => return other,
+    }
+    match dir.make_dir(name, mode) {
+        Err(error) if !error.is_taken() => return Err(error),
+        _ => {}
+    }
+    // Also when another program made it: its sync may still be to come.
+    dir.sync()?;
+    dir.open_dir(name)
+}

@@ -1,0 +1,41 @@
+//! The spool: a directory tree that holds all state, and the steps by which it changes.
+//!
+//! Knows packets, bodies and letters by their ids only. `spool-layout.md` is the law of its names; the modules stand in
+//! the order in which a packet meets them.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+/// What a failure means to whoever called the program.
+pub mod class;
+/// The only place that creates, renames, links, unlinks or syncs.
+pub mod durable;
+/// One durability barrier for many files and folders.
+pub mod barrier;
+/// The tree of folders.
+pub mod layout;
+/// The names that packets have in a queue.
+pub mod names;
+/// Small state files that hold one number.
+pub mod number;
+/// What day it is, and whether the clock is believed.
+pub mod day;
+/// Half-made work of one program run.
+pub mod run;
+/// Read in order, work on all cores.
+pub mod blocks;
+/// Make, commit, publish.
+pub mod batch;
+/// What was sent under a `--once` key.
+pub mod once;
+/// Reading envelopes from a folder.
+pub mod envelopes;
+/// Bodies: links, index, sweep.
+pub mod bodies;
+/// Land: packets that somebody brought.
+pub mod land;
+/// Which letters were delivered.
+pub mod seen;
+/// Exactly-once delivery of staged files.
+pub mod deliver;
+/// What could not be processed.
+pub mod bad;

@@ -1,0 +1,155 @@
+//! `tmp/RUN/`: the half-made work of one program run, locked by it.
+//!
+//! A run that ends removes its folder; a run that dies leaves it, and whoever gets its lock removes it. This
+//! clean-up is the one thing that rests on a lock: where locks do not work nothing is cleaned up here, and
+//! `mb-check --fix` does it when nothing else runs.
+
+use std::ffi::OsStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use data_encoding::Specification;
+
+use crate::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
+use crate::layout::{DIR_MODE, FILE_MODE, Spool};
+
+/// Length of a run's name in characters.
+pub const RUN_NAME_LEN: usize = 26;
+
+/// The folder of this program run. Removed when it is dropped.
+pub struct Run {
+    name: String,
+    tmp: DirRef,
+    dir: DirRef,
+    next: AtomicU32,
+    _lock: Option<LockGuard>,
+}
+
+impl Run {
+    /// Makes and locks a folder with a name from 16 random bytes.
+    ///
+    /// A crash leaves the folder, unlocked. Between making and locking it another run may take it for a dead one
+    /// and remove it: then this fails as missing, and the caller starts again with other random bytes.
+    pub fn start(spool: &Spool, random: [u8; 16]) -> durable::Result<Run> {
+        let tmp = spool.make(&["tmp"])?;
+        let name = run_name(&random);
+        tmp.make_dir(name.as_ref(), DIR_MODE)?;
+        let dir = tmp.open_dir(name.as_ref())?;
+        let lock = match dir.try_lock()? {
+            Lock::Held(guard) => Some(guard),
+            // Whoever cleans up holds it for a moment and then removes the folder.
+            Lock::Busy | Lock::Unsupported => None,
+        };
+        tmp.stat(name.as_ref())?;
+        Ok(Run { name, tmp, dir, next: AtomicU32::new(0), _lock: lock })
+    }
+
+    /// The random name, which staged names carry.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The run's folder.
+    pub fn dir(&self) -> &DirRef {
+        &self.dir
+    }
+
+    /// The folder that the run's folder lies in.
+    pub fn tmp(&self) -> &DirRef {
+        &self.tmp
+    }
+
+    /// A name that this run has not used yet, beginning with `prefix`.
+    pub fn fresh_name(&self, prefix: &str) -> String {
+        format!("{prefix}{}", self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A new empty file in the run's folder, with its name.
+    pub fn create(&self, prefix: &str) -> durable::Result<(String, FileRef)> {
+        let name = self.fresh_name(prefix);
+        let file = self.dir.create(name.as_ref(), FILE_MODE)?;
+        Ok((name, file))
+    }
+
+    /// Writes a small file into the run's folder and returns its name. Not synced.
+    pub fn write(&self, prefix: &str, bytes: &[u8]) -> durable::Result<(String, FileRef)> {
+        let (name, file) = self.create(prefix)?;
+        file.write_at(bytes, 0)?;
+        Ok((name, file))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by whoever finds it unlocked.
+        let _ = remove_tree(&self.tmp, self.name.as_ref());
+    }
+}
+
+fn run_name(random: &[u8; 16]) -> String {
+    let mut lower = Specification::new();
+    lower.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    let encoding = lower.encoding().expect("32 distinct symbols are a valid encoding");
+    encoding.encode(random)
+}
+
+/// The runs whose programs are dead, each with the lock that proves it, for as long as the value lives.
+pub struct DeadRun {
+    /// The run's name.
+    pub name: String,
+    /// Its folder.
+    pub dir: DirRef,
+    tmp: DirRef,
+    _lock: LockGuard,
+}
+
+impl DeadRun {
+    /// Removes what the run left in `tmp/`. What it staged elsewhere must be gone by then.
+    pub fn remove(self) -> durable::Result<()> {
+        remove_tree(&self.tmp, self.name.as_ref())
+    }
+}
+
+/// Every run in `tmp/` whose lock nobody holds. Empty where locks do not work.
+pub fn dead_runs(spool: &Spool) -> durable::Result<Vec<DeadRun>> {
+    let Some(tmp) = spool.find(&["tmp"])? else { return Ok(Vec::new()) };
+    let mut dead = Vec::new();
+    for entry in tmp.list()? {
+        let entry = entry?;
+        let Some(name) = entry.name.to_str().filter(|_| entry.kind == Kind::Dir) else { continue };
+        match tmp.open_dir(&entry.name) {
+            Ok(dir) => {
+                if let Lock::Held(lock) = dir.try_lock()? {
+                    dead.push(DeadRun { name: name.to_owned(), dir, tmp: tmp.clone(), _lock: lock });
+                }
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(dead)
+}
+
+/// Removes `name` in `dir` with all that is below it. A name that is gone already is no error.
+pub fn remove_tree(dir: &DirRef, name: &OsStr) -> durable::Result<()> {
+    let inner = match dir.open_dir(name) {
+        Ok(inner) => inner,
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let entries = inner.list()?.collect::<durable::Result<Vec<_>>>()?;
+    for entry in entries {
+        match entry.kind {
+            Kind::Dir => remove_tree(&inner, &entry.name)?,
+            _ => gone(inner.unlink(&entry.name))?,
+        }
+    }
+    gone(dir.remove_dir(name))
+}
+
+/// Takes "there is no such name" for success.
+pub fn gone(result: durable::Result<()>) -> durable::Result<()> {
+    match result {
+        Err(error) if error.is_missing() => Ok(()),
+        other => other,
+    }
+}

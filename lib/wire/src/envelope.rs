@@ -1,0 +1,303 @@
+//! Envelopes: the small file of a packet, sealed to one next node, with the signature of the neighbour that hands it
+//! over inside (format.md, section 3). [`wrap`] makes one; [`read_prefix`] is for whoever carries it; [`open`] and then
+//! [`Opened::verify_hop`] are for the node that it is for.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::body::BodyError;
+use crate::card::SUITE;
+use crate::cbor::{self, CborError, Signed, Version};
+use crate::hash::{Digest, Label, hash, lp};
+use crate::id::{KeyTag, NodeId, Root};
+use crate::key::{ExchangeSecret, NodeSecrets, key_tag};
+use crate::letter::{LetterError, SignedLetter};
+use crate::prefix::{self, NO_STAMP, PrefixCore, SEALED_LEAST};
+use crate::seal::{Context, SealError, Sealing};
+use crate::sign::{self, Signature};
+use crate::size::{self, ENVELOPE_MOST};
+
+pub use crate::prefix::{BODIES_MOST, BodyName, PREFIX_MOST, Prefix, packet_id, read_prefix};
+pub use crate::seal::Address;
+
+/// How many more times a packet may be wrapped, at its author.
+pub const HOPS_MOST: u8 = 16;
+
+/// Why an envelope is refused, or cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EnvelopeError {
+    /// The file's length is no size class.
+    #[error("no envelope has {0} bytes")]
+    Length(usize),
+    /// Item 1 is no prefix.
+    #[error("envelope's prefix {0}")]
+    Prefix(CborError),
+    /// Item 2 is no stamp.
+    #[error("envelope has a stamp of a kind that is not known")]
+    Stamp,
+    /// Nothing, or too little, is sealed.
+    #[error("envelope has no room for a sealed part")]
+    Short,
+    /// A suite that this version does not know.
+    #[error("envelope is of suite {0}, which is not known")]
+    Suite(u8),
+    /// `nice` 0.
+    #[error("envelope's nice is 0; 1 to 255 are allowed")]
+    Nice,
+    /// More bodies than allowed.
+    #[error("envelope lists {0} bodies, more than the {BODIES_MOST} allowed")]
+    BodyCount(usize),
+    /// A body of a size that none has.
+    #[error("envelope lists a body of impossible size: {0}")]
+    BodySize(#[from] BodyError),
+    /// A body listed again.
+    #[error("envelope lists body {0} twice")]
+    Twice(Root),
+    /// For another node.
+    #[error("envelope is for {0}")]
+    To(NodeId),
+    /// Sealed to a key that is not there (any more).
+    #[error("envelope is sealed to exchange key {0}, which is not here")]
+    NoKey(KeyTag),
+    /// The seal does not open.
+    #[error("envelope {0}")]
+    Seal(#[from] SealError),
+    /// The length of what is sealed does not fit into it.
+    #[error("envelope's sealed part claims a length beyond its end")]
+    InnerLength,
+    /// The file is not of the size class that it should be.
+    #[error("envelope is filled up to {found} bytes instead of {expected}")]
+    Class {
+        /// The class of what it holds.
+        expected: u64,
+        /// Its length.
+        found: usize,
+    },
+    /// Padding that is not zero.
+    #[error("envelope is filled up with something else than zeros")]
+    Padding,
+    /// What is sealed is no such structure.
+    #[error("envelope's sealed part {0}")]
+    Inner(CborError),
+    /// `hops` out of range.
+    #[error("envelope has {0} hops left; 1 to {HOPS_MOST} are allowed")]
+    Hops(u8),
+    /// The key offered is not that of the neighbour.
+    #[error("the key to verify the envelope with is not that of {0}")]
+    Key(NodeId),
+    /// The hop signature is not the neighbour's.
+    #[error("signature does not match: the envelope was not handed over by {0}, or was altered")]
+    Signature(NodeId),
+    /// The letter inside breaks a rule.
+    #[error(transparent)]
+    Letter(#[from] LetterError),
+    /// What should be sealed does not fit into one.
+    #[error("envelope would have {0} bytes, more than the {ENVELOPE_MOST} allowed")]
+    Long(u64),
+}
+
+/// What an envelope carries, verified as far as its hop signature goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// A letter for the node that the envelope is for.
+    Letter(SignedLetter),
+}
+
+/// The same as it is read.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ContentItem {
+    Letter(Signed),
+}
+
+impl Content {
+    fn check_in(&self, prefix: &Prefix) -> Result<(), EnvelopeError> {
+        let Content::Letter(letter) = self;
+        Ok(letter.check_in(prefix)?)
+    }
+}
+
+impl TryFrom<ContentItem> for Content {
+    type Error = EnvelopeError;
+
+    fn try_from(ContentItem::Letter(signed): ContentItem) -> Result<Content, EnvelopeError> {
+        Ok(Content::Letter(SignedLetter::from_signed(signed)?))
+    }
+}
+
+/// The sealed part without length and padding.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Inner<C> {
+    #[serde(with = "cbor::fixed")]
+    sig: Signature,
+    from: NodeId,
+    hops: u8,
+    content: C,
+}
+
+/// What [`wrap`] makes an envelope of.
+#[derive(Clone, Debug)]
+pub struct Wrap<'a> {
+    /// The next node, and its exchange key.
+    pub to: &'a Address,
+    /// Last day on which it is taken: not after the letter's, nor after `gone_after` of the exchange key.
+    pub end: u32,
+    /// Priority, 1 to 255.
+    pub nice: u8,
+    /// How many more times it may be wrapped: [`HOPS_MOST`] at the author.
+    pub hops: u8,
+    /// The ticket: the bodies that the letter lists.
+    pub bodies: &'a [BodyName],
+    /// What is sealed.
+    pub content: &'a Content,
+}
+
+impl Wrap<'_> {
+    fn core(&self) -> PrefixCore<'_> {
+        let (to, tag) = (self.to.id, key_tag(&self.to.exchange));
+        let Wrap { end, nice, bodies, .. } = *self;
+        PrefixCore { v: Version, to, end, tag, nice, suite: SUITE, bodies }
+    }
+
+    /// The private half of the share: a secret function of all that is sealed, so that the same gives the same file
+    /// and other content never meets the same key.
+    fn coins(&self, node: &NodeSecrets, core: &[u8], content: &[u8]) -> Zeroizing<[u8; 32]> {
+        let (from, exchange) = (node.id(), &self.to.exchange);
+        let parts: [&[u8]; 7] = [&lp(core), core, &lp(exchange), exchange, from.as_bytes(), &[self.hops], content];
+        node.secret_hash(Label::Coins, &parts)
+    }
+}
+
+/// Makes the envelope that `node` hands to `wrap.to`: the same input gives the same bytes. Refuses whatever a reader
+/// would refuse.
+pub fn wrap(node: &NodeSecrets, wrap: &Wrap) -> Result<Vec<u8>, EnvelopeError> {
+    let core = wrap.core();
+    let content = cbor::encode_secret(wrap.content);
+    let coins = wrap.coins(node, &cbor::encode(&core), &content);
+    let sealing = Sealing::new(&coins, Context::Envelope, wrap.to)?;
+    let mut head = cbor::bytes_item(&cbor::encode(&core.with(sealing.share, sealing.commit)));
+    head.push(NO_STAMP);
+    let prefix = wrap.check(&head)?;
+    let (from, hops) = (node.id(), wrap.hops);
+    let sig = node.sign(Label::Hop, &[&hop(&prefix, from, hops, &hash(Label::Hop, &[&content]))]);
+    let inner = cbor::encode_secret(&Inner { sig, from, hops, content: wrap.content });
+    fill(head, &inner, sealing)
+}
+
+impl Wrap<'_> {
+    /// Reads back what will stand in clear, and checks it, the hops, and the content against it.
+    fn check(&self, head: &[u8]) -> Result<Prefix, EnvelopeError> {
+        let (content, ..) = cbor::split_bytes(head, PREFIX_MOST).map_err(EnvelopeError::Prefix)?;
+        let prefix = prefix::prefix(content, head.len())?;
+        check_hops(self.hops)?;
+        self.content.check_in(&prefix)?;
+        Ok(prefix)
+    }
+}
+
+/// Lays out and seals the file.
+fn fill(head: Vec<u8>, inner: &[u8], sealing: Sealing) -> Result<Vec<u8>, EnvelopeError> {
+    let class = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
+    if class > ENVELOPE_MOST as u64 {
+        return Err(EnvelopeError::Long(class));
+    }
+    let mut file = vec![0; class as usize];
+    let (clear, sealed) = file.split_at_mut(head.len());
+    clear.copy_from_slice(&head);
+    sealed[..4].copy_from_slice(&(inner.len() as u32).to_be_bytes());
+    sealed[4..4 + inner.len()].copy_from_slice(inner);
+    sealing.seal(clear, sealed);
+    Ok(file)
+}
+
+/// What the hop signature covers, behind its label.
+fn hop(prefix: &Prefix, from: NodeId, hops: u8, content: &Digest) -> [u8; 129] {
+    let mut out = [0; 129];
+    out[..32].copy_from_slice(&prefix.digest);
+    out[32..64].copy_from_slice(from.as_bytes());
+    out[64..96].copy_from_slice(prefix.to.as_bytes());
+    out[96] = hops;
+    out[97..].copy_from_slice(content);
+    out
+}
+
+fn check_hops(hops: u8) -> Result<(), EnvelopeError> {
+    if (1..=HOPS_MOST).contains(&hops) { Ok(()) } else { Err(EnvelopeError::Hops(hops)) }
+}
+
+/// An envelope that opened: whole, and for us. Who handed it over is a claim until [`Opened::verify_hop`].
+pub struct Opened {
+    /// What stood in clear; authenticated by the seal.
+    pub prefix: Prefix,
+    /// The neighbour that handed it over, as it claims.
+    pub from: NodeId,
+    /// How many more times it may be wrapped.
+    pub hops: u8,
+    sig: Signature,
+    content_digest: Digest,
+    content: ContentItem,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opened from {} to {}", self.from, self.prefix.to)
+    }
+}
+
+/// Opens the envelope `file` as node `to`. `find_key` gives the exchange key of a tag, or `None` where it is not there.
+pub fn open<K: Borrow<ExchangeSecret>>(
+    file: &[u8],
+    to: NodeId,
+    find_key: impl FnOnce(KeyTag) -> Option<K>,
+) -> Result<Opened, EnvelopeError> {
+    let prefix = read_prefix(file)?;
+    if prefix.to != to {
+        return Err(EnvelopeError::To(prefix.to));
+    }
+    let secret = find_key(prefix.tag).ok_or(EnvelopeError::NoKey(prefix.tag))?;
+    let sealing = Sealing::find(secret.borrow(), Context::Envelope, to, prefix.share, &prefix.commit)?;
+    let (head, sealed) = file.split_at(prefix.head_len);
+    let mut buf = Zeroizing::new(sealed.to_vec());
+    sealing.open(head, &mut buf)?;
+    let inner: Inner<ContentItem> = cbor::decode(unfill(&buf, head.len())?).map_err(EnvelopeError::Inner)?;
+    check_hops(inner.hops)?;
+    let content_digest = hash(Label::Hop, &[&cbor::encode_secret(&inner.content)]);
+    let Inner { sig, from, hops, content } = inner;
+    Ok(Opened { prefix, from, hops, sig, content_digest, content })
+}
+
+/// The inner part of an opened one, which still has the tag behind it. Checks length, class and padding.
+fn unfill(opened: &[u8], head_len: usize) -> Result<&[u8], EnvelopeError> {
+    let (len, rest) = opened.split_first_chunk::<4>().ok_or(EnvelopeError::Short)?;
+    let rest = &rest[..rest.len() - crate::aead::TAG_LEN];
+    let len = u32::from_be_bytes(*len) as usize;
+    let (inner, padding) = rest.split_at_checked(len).ok_or(EnvelopeError::InnerLength)?;
+    let (expected, found) = (size::class((head_len + len + SEALED_LEAST) as u64), head_len + opened.len());
+    if expected != found as u64 {
+        return Err(EnvelopeError::Class { expected, found });
+    }
+    if padding.iter().any(|&byte| byte != 0) {
+        return Err(EnvelopeError::Padding);
+    }
+    Ok(inner)
+}
+
+impl Opened {
+    /// Verifies that `from`, whose identity key this is, handed the packet over, and gives what it carries.
+    pub fn verify_hop(self, identity: &[u8; 32]) -> Result<Content, EnvelopeError> {
+        if NodeId::of(identity) != self.from {
+            return Err(EnvelopeError::Key(self.from));
+        }
+        let message = hop(&self.prefix, self.from, self.hops, &self.content_digest);
+        if !sign::verify(identity, Label::Hop, &[&message], &self.sig) {
+            return Err(EnvelopeError::Signature(self.from));
+        }
+        self.content.try_into()
+    }
+}

@@ -1,0 +1,343 @@
+//! Letters: what only the final reader sees, signed by the author (format.md, section 6).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::body::{self, BodyKey, PLAIN_MOST};
+use crate::cbor::{self, CborError, Signed, Version};
+use crate::envelope::{BODIES_MOST, Prefix};
+use crate::folder::{FileTime, check_mode, check_nanos};
+use crate::hash::{Label, hash};
+use crate::id::{LetterId, NodeId, Root};
+use crate::key::NodeSecrets;
+use crate::path::{self, PathError};
+use crate::sign;
+use crate::size::NUMBER_MOST;
+
+/// Longest payload that lies in the letter itself, in bytes.
+pub const INLINE_MOST: usize = 32_768;
+
+/// Why a letter is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LetterError {
+    /// Not a letter's structure.
+    #[error("letter {0}")]
+    Form(#[from] CborError),
+    /// The path breaks the rule.
+    #[error("letter's {0}")]
+    Path(#[from] PathError),
+    /// A number outside its range.
+    #[error("letter's {0} is out of range")]
+    Range(&'static str),
+    /// More bodies than allowed.
+    #[error("letter lists {0} bodies, more than the {BODIES_MOST} allowed")]
+    BodyCount(usize),
+    /// A payload both inline and in bodies, or neither.
+    #[error("letter's payload must lie either in it or in bodies")]
+    Payload,
+    /// An inline payload over the limit.
+    #[error("letter holds {0} bytes of payload, more than the {INLINE_MOST} allowed")]
+    Inline(usize),
+    /// A body that cannot hold its range.
+    #[error("body {0} of the letter cannot hold what it should")]
+    Body(usize),
+    /// The letter is for another node than the envelope.
+    #[error("letter is for {0}, not for the node that its envelope was sealed to")]
+    To(NodeId),
+    /// The envelope outlives the letter.
+    #[error("letter ends on day {letter}, before its envelope on day {envelope}")]
+    End {
+        /// Last day of the letter.
+        letter: u32,
+        /// Last day of the envelope.
+        envelope: u32,
+    },
+    /// The envelope's bodies are others.
+    #[error("letter and envelope do not list the same bodies")]
+    Bodies,
+    /// The key offered is not the author's.
+    #[error("the key to verify the letter with is not that of its author {0}")]
+    Key(NodeId),
+    /// The signature is not the author's.
+    #[error("signature does not match: the letter is not from its author {0}, or was altered")]
+    Signature(NodeId),
+}
+
+/// How a body's plaintext holds its range of the payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Codec {
+    /// As it is.
+    Plain,
+    /// As one zstd frame.
+    Zstd,
+}
+
+impl From<Codec> for u8 {
+    fn from(codec: Codec) -> u8 {
+        match codec {
+            Codec::Plain => 0,
+            Codec::Zstd => 1,
+        }
+    }
+}
+
+impl TryFrom<u8> for Codec {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Codec, String> {
+        match number {
+            0 => Ok(Codec::Plain),
+            1 => Ok(Codec::Zstd),
+            other => Err(format!("unknown codec {other}")),
+        }
+    }
+}
+
+/// One body of a letter, and what opens it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BodyItem", into = "BodyItem")]
+pub struct LetterBody {
+    /// The body's name.
+    pub root: Root,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// What opens it.
+    pub key: BodyKey,
+    /// Length of its range of the payload, 1 to 2^30.
+    pub len: u64,
+    /// How the range lies in it.
+    pub codec: Codec,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BodyItem(Root, u64, BodyKey, u64, Codec);
+
+impl From<BodyItem> for LetterBody {
+    fn from(BodyItem(root, size, key, len, codec): BodyItem) -> LetterBody {
+        LetterBody { root, size, key, len, codec }
+    }
+}
+
+impl From<LetterBody> for BodyItem {
+    fn from(body: LetterBody) -> BodyItem {
+        BodyItem(body.root, body.size, body.key, body.len, body.codec)
+    }
+}
+
+impl LetterBody {
+    /// A body can hold its range: a plain one may be padded, but not too short; of a compressed one only the sizes
+    /// say little.
+    fn is_possible(&self) -> bool {
+        let enough = match self.codec {
+            Codec::Plain => self.len,
+            Codec::Zstd => 1,
+        };
+        (1..=PLAIN_MOST).contains(&self.len) && body::plain_len(self.size).is_ok_and(|plain| plain >= enough)
+    }
+}
+
+/// What the payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// A file's content.
+    Plain,
+    /// A folder (`folder.rs`).
+    Folder,
+}
+
+/// A file or folder that is to be put somewhere below the receiver's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileMeta {
+    /// What the payload is.
+    pub form: Form,
+    /// Permission bits, 0 to 0o777.
+    pub mode: u32,
+    /// Where it is to go.
+    #[serde(with = "cbor::bytes")]
+    pub path: Vec<u8>,
+    /// Time of last change.
+    pub mtime: FileTime,
+}
+
+/// What a letter is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A file or folder.
+    File(FileMeta),
+}
+
+/// A letter's content. As the result of [`SignedLetter::verify`] it keeps every rule.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "LetterMap", into = "LetterMap")]
+pub struct Letter {
+    /// The final reader.
+    pub to: NodeId,
+    /// Last day, counted from 1970-01-01, on which it may be delivered.
+    pub end: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// Random, so that two sendings differ.
+    pub salt: [u8; 16],
+    /// Seconds since 1970: the author's claim.
+    pub time: u64,
+    /// Who signs it.
+    pub author: NodeId,
+    /// Where the payload lies, in order of its ranges.
+    pub bodies: Vec<LetterBody>,
+    /// The payload, when there are no bodies.
+    pub inline: Option<Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LetterMap {
+    v: Version,
+    to: NodeId,
+    end: u32,
+    kind: Kind,
+    #[serde(with = "cbor::fixed")]
+    salt: [u8; 16],
+    time: u64,
+    author: NodeId,
+    bodies: Vec<LetterBody>,
+    #[serde(with = "cbor::optional", default, skip_serializing_if = "Option::is_none")]
+    inline: Option<Vec<u8>>,
+}
+
+impl From<LetterMap> for Letter {
+    fn from(map: LetterMap) -> Letter {
+        let LetterMap { v: Version, to, end, kind, salt, time, author, bodies, inline } = map;
+        Letter { to, end, kind, salt, time, author, bodies, inline }
+    }
+}
+
+impl From<Letter> for LetterMap {
+    fn from(letter: Letter) -> LetterMap {
+        let Letter { to, end, kind, salt, time, author, bodies, inline } = letter;
+        LetterMap { v: Version, to, end, kind, salt, time, author, bodies, inline }
+    }
+}
+
+/// Says what it is, not what is in it.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Letter from {} to {}, {:?}, {} bodies", self.author, self.to, self.kind, self.bodies.len())
+    }
+}
+
+impl Letter {
+    /// Signs it as `node`, which must be its author. Limits are checked when it is wrapped.
+    pub fn sign(&self, node: &NodeSecrets) -> SignedLetter {
+        let bytes = cbor::encode_secret(self);
+        let signature = node.sign(Label::Letter, &[&bytes]);
+        SignedLetter { signed: Signed(bytes, signature), letter: self.clone() }
+    }
+
+    /// Length of the payload.
+    pub fn payload_len(&self) -> u64 {
+        let inline = self.inline.as_ref().map_or(0, |payload| payload.len() as u64);
+        inline + self.bodies.iter().map(|body| body.len).sum::<u64>()
+    }
+
+    /// Everything that can be said of a letter alone.
+    fn check(&self) -> Result<(), LetterError> {
+        let Kind::File(file) = &self.kind;
+        path::check(&file.path)?;
+        check_mode(file.mode).and(check_nanos(file.mtime.1)).map_err(LetterError::Range)?;
+        if self.time > NUMBER_MOST {
+            return Err(LetterError::Range("time"));
+        }
+        if self.bodies.len() > BODIES_MOST {
+            return Err(LetterError::BodyCount(self.bodies.len()));
+        }
+        if let Some(at) = self.bodies.iter().position(|body| !body.is_possible()) {
+            return Err(LetterError::Body(at));
+        }
+        match &self.inline {
+            Some(payload) if payload.len() > INLINE_MOST => Err(LetterError::Inline(payload.len())),
+            inline if inline.is_some() == self.bodies.is_empty() => Ok(()),
+            _ => Err(LetterError::Payload),
+        }
+    }
+
+    /// Everything that can be said of a letter and the envelope around it.
+    fn check_in(&self, prefix: &Prefix) -> Result<(), LetterError> {
+        self.check()?;
+        if self.to != prefix.to {
+            return Err(LetterError::To(self.to));
+        }
+        if self.end < prefix.end {
+            return Err(LetterError::End { letter: self.end, envelope: prefix.end });
+        }
+        let same = self.bodies.iter().map(|body| (body.root, body.size));
+        if same.eq(prefix.bodies.iter().map(|body| (body.root, body.size))) { Ok(()) } else { Err(LetterError::Bodies) }
+    }
+}
+
+/// A letter and its author's signature, the latter not verified yet: until [`SignedLetter::verify`] only the claimed
+/// author is to be had.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedLetter {
+    signed: Signed,
+    letter: Letter,
+}
+
+impl SignedLetter {
+    /// Reads `[signed, signature]`.
+    pub fn parse(input: &[u8]) -> Result<SignedLetter, LetterError> {
+        SignedLetter::from_signed(cbor::decode(input)?)
+    }
+
+    pub(crate) fn from_signed(signed: Signed) -> Result<SignedLetter, LetterError> {
+        let letter = cbor::decode(&signed.0)?;
+        Ok(SignedLetter { signed, letter })
+    }
+
+    /// Who signed it, as the letter claims: to find the key to verify it with.
+    pub fn author(&self) -> NodeId {
+        self.letter.author
+    }
+
+    /// The letter's id. Of a letter that was not verified it proves nothing.
+    pub fn id(&self) -> LetterId {
+        LetterId::from_bytes(hash(Label::Letter, &[&self.signed.0]))
+    }
+
+    /// Verifies signature, limits, and that letter and envelope belong together; `identity` is the author's key. Only
+    /// then is the letter to be had.
+    pub fn verify(self, identity: &[u8; 32], prefix: &Prefix) -> Result<(LetterId, Letter), LetterError> {
+        let author = self.author();
+        if NodeId::of(identity) != author {
+            return Err(LetterError::Key(author));
+        }
+        let Signed(bytes, signature) = &self.signed;
+        if !sign::verify(identity, Label::Letter, &[bytes], signature) {
+            return Err(LetterError::Signature(author));
+        }
+        self.check_in(prefix)?;
+        Ok((self.id(), self.letter))
+    }
+
+    /// The rules that a writer can check without the author's key.
+    pub(crate) fn check_in(&self, prefix: &Prefix) -> Result<(), LetterError> {
+        self.letter.check_in(prefix)
+    }
+}
+
+impl Serialize for SignedLetter {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        self.signed.serialize(s)
+    }
+}
+
+impl fmt::Debug for SignedLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedLetter {}", self.id())
+    }
+}
