@@ -6,3 +6,11 @@
 pub mod config;
 /// A node's configuration folder: found, opened, made, and the known nodes in it.
 pub mod home;
+/// The node's exchange keys.
+pub mod keys;
+/// Send: files, folders and streams become packets.
+pub mod send;
+/// Names from outside, reduced to what is safe here.
+pub mod name;
+/// Toss: what came is delivered, waits, or goes to `bad/`.
+pub mod toss;

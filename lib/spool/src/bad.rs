@@ -27,6 +27,11 @@ pub fn condemn(spool: &Spool, from: &DirRef, packet: &PacketId, why: &str, run: 
     }
     let name = packet.to_string();
     link_or_copy(from, &name, &bad, &name, run)?;
+    // A sweep may have taken one that had no envelope yet.
+    for number in &numbers {
+        let name = body_name(packet, *number);
+        link_or_copy(from, &name, &bad, &name, run)?;
+    }
     barrier.dir(&bad);
     barrier.wait()?;
     gone(from.unlink(name.as_ref()))?;

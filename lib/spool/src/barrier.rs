@@ -4,7 +4,8 @@
 //! file system, which is where the speed of small packets comes from. On an error nothing of the batch counts as
 //! durable and no handle may be synced again: the caller drops the batch.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use crate::durable::{self, DirRef, FileRef};
 
@@ -14,13 +15,15 @@ const FEW: usize = 6;
 /// What must be durable before work goes on.
 #[derive(Default)]
 pub struct Barrier {
-    files: Vec<Pending>,
+    files: Vec<Written>,
     dirs: Vec<DirRef>,
 }
 
-enum Pending {
-    Open(FileRef),
-    Named(DirRef, OsString),
+/// A file that was written. Its handle is kept only as long as files are few.
+struct Written {
+    file: Option<FileRef>,
+    dir: DirRef,
+    name: OsString,
 }
 
 impl Barrier {
@@ -30,19 +33,28 @@ impl Barrier {
     }
 
     /// Adds the content of `file`, which is called `name` in `dir`. Few handles are kept, however many are added.
-    pub fn file(&mut self, file: FileRef, dir: &DirRef, name: &str) {
-        if self.files.len() < FEW {
-            self.files.push(Pending::Open(file));
-        } else {
-            self.files.push(Pending::Named(dir.clone(), name.into()));
+    pub fn file(&mut self, file: FileRef, dir: &DirRef, name: impl AsRef<OsStr>) {
+        self.push(Written { file: Some(file), dir: dir.clone(), name: name.as_ref().to_owned() });
+    }
+
+    fn push(&mut self, mut written: Written) {
+        if self.files.len() >= FEW {
+            written.file = None;
         }
+        self.files.push(written);
     }
 
     /// Adds the names in `dir`. The same handle is added once.
     pub fn dir(&mut self, dir: &DirRef) {
-        if !self.dirs.iter().any(|known| std::ptr::addr_eq(DirRef::as_ptr(known), DirRef::as_ptr(dir))) {
+        if !self.dirs.iter().any(|known| Arc::ptr_eq(known, dir)) {
             self.dirs.push(dir.clone());
         }
+    }
+
+    /// Takes over all that another barrier waits for.
+    pub fn append(&mut self, other: Barrier) {
+        other.files.into_iter().for_each(|written| self.push(written));
+        other.dirs.iter().for_each(|dir| self.dir(dir));
     }
 
     /// Returns when everything that was added is durable: contents first, then names.
@@ -50,10 +62,10 @@ impl Barrier {
         if self.files.len() + self.dirs.len() > FEW && self.sync_file_systems()? {
             return Ok(());
         }
-        for file in self.files {
-            match file {
-                Pending::Open(file) => file.sync()?,
-                Pending::Named(dir, name) => dir.open(&name)?.sync()?,
+        for written in self.files {
+            match written.file {
+                Some(file) => file.sync()?,
+                None => written.dir.open(&written.name)?.sync()?,
             }
         }
         self.dirs.iter().try_for_each(|dir| dir.sync())
@@ -62,11 +74,12 @@ impl Barrier {
     /// Syncs each file system once. `false` if one has no such call; then nothing is said about the others.
     fn sync_file_systems(&self) -> durable::Result<bool> {
         let mut synced = Vec::new();
-        let named = self.files.iter().filter_map(|file| match file {
-            Pending::Named(dir, _) => Some(dir),
-            Pending::Open(_) => None,
-        });
-        for dir in self.dirs.iter().chain(named) {
+        let mut last: Option<&DirRef> = None;
+        for dir in self.dirs.iter().chain(self.files.iter().map(|written| &written.dir)) {
+            if last.is_some_and(|last| Arc::ptr_eq(last, dir)) {
+                continue;
+            }
+            last = Some(dir);
             let device = dir.stat_self()?.inode.0;
             if synced.contains(&device) {
                 continue;
@@ -75,14 +88,6 @@ impl Barrier {
                 Ok(()) => synced.push(device),
                 Err(error) if error.is_unsupported() => return Ok(false),
                 Err(error) => return Err(error),
-            }
-        }
-        // An open file's folder is nearly always among the folders; where it is not, it is synced by itself.
-        for file in &self.files {
-            if let Pending::Open(file) = file
-                && !synced.contains(&file.stat()?.inode.0)
-            {
-                file.sync()?;
             }
         }
         Ok(true)

@@ -34,12 +34,17 @@ pub struct Doubt {
     pub is_new: bool,
 }
 
+/// The last day that was worked on.
+pub fn last(spool: &Spool) -> durable::Result<Option<u32>> {
+    let Some(dir) = spool.find(&["self"])? else { return Ok(None) };
+    Ok(number::read(&dir, "day")?.and_then(|day| u32::try_from(day).ok()))
+}
+
 /// The day, as far as it can be told without writing. `now` is in seconds since 1970.
 pub fn today(spool: &Spool, now: u64) -> durable::Result<Today> {
     let clock = clock_day(now);
     let Some(dir) = spool.find(&["self"])? else { return Ok(Today { day: clock, doubt: None }) };
-    let last = number::read(&dir, "day")?.and_then(|day| u32::try_from(day).ok());
-    let Some(last) = last.filter(|last| is_doubtful(*last, clock)) else {
+    let Some(last) = last(spool)?.filter(|last| is_doubtful(*last, clock)) else {
         return Ok(Today { day: clock, doubt: None });
     };
     let since = number::read(&dir, "doubt")?;

@@ -290,7 +290,12 @@ fn shorten(stem: &[u8], room: usize) -> usize {
 /// Removes what dead runs left: in their folders of delivery each staged name that no list names, then their own
 /// folders in `tmp/`. A folder that cannot be opened now keeps its run for another time.
 pub fn clear_dead_runs(spool: &Spool, open: OpenFolder) -> durable::Result<()> {
-    for dead in crate::run::dead_runs(spool)? {
+    clear_runs(spool, crate::run::dead_runs(spool)?, open)
+}
+
+/// The same for runs that are known to be dead.
+pub fn clear_runs(spool: &Spool, dead_runs: Vec<DeadRun>, open: OpenFolder) -> durable::Result<()> {
+    for dead in dead_runs {
         if clear_staged(spool, &dead, open)? {
             dead.remove()?;
         }

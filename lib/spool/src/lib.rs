@@ -31,6 +31,8 @@ pub mod once;
 pub mod envelopes;
 /// Bodies: links, index, sweep.
 pub mod bodies;
+/// Is a file the body that a prefix names?
+pub mod verify;
 /// Land: packets that somebody brought.
 pub mod land;
 /// Which letters were delivered.
@@ -39,3 +41,5 @@ pub mod seen;
 pub mod deliver;
 /// What could not be processed.
 pub mod bad;
+/// Is every byte what its name says?
+pub mod check;

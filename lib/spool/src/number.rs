@@ -6,12 +6,16 @@ use crate::run::Run;
 
 /// Reads the number in the file `name`; `None` if it is missing or damaged.
 pub fn read(dir: &DirRef, name: &str) -> durable::Result<Option<u64>> {
-    let file = match dir.open(name.as_ref()) {
-        Err(error) if error.is_missing() => return Ok(None),
-        other => other?,
-    };
+    match read_strict(dir, name) {
+        Err(error) if error.is_missing() => Ok(None),
+        other => other,
+    }
+}
+
+/// Reads the number in the file `name`, which must be there; `None` if it is damaged.
+pub fn read_strict(dir: &DirRef, name: &str) -> durable::Result<Option<u64>> {
     let mut bytes = [0; 32];
-    let count = file.read_at(&mut bytes, 0)?;
+    let count = dir.open(name.as_ref())?.read_at(&mut bytes, 0)?;
     let text = std::str::from_utf8(&bytes[..count]).ok();
     Ok(text.and_then(|text| text.strip_suffix('\n')).and_then(|digits| digits.parse().ok()))
 }

@@ -99,7 +99,8 @@ pub struct DeadRun {
     /// Its folder.
     pub dir: DirRef,
     tmp: DirRef,
-    _lock: LockGuard,
+    /// None where locks do not work and the caller said that nothing else runs.
+    _lock: Option<LockGuard>,
 }
 
 impl DeadRun {
@@ -116,17 +117,24 @@ pub fn dead_runs(spool: &Spool) -> durable::Result<Vec<DeadRun>> {
     for entry in tmp.list()? {
         let entry = entry?;
         let Some(name) = entry.name.to_str().filter(|_| entry.kind == Kind::Dir) else { continue };
-        match tmp.open_dir(&entry.name) {
-            Ok(dir) => {
-                if let Lock::Held(lock) = dir.try_lock()? {
-                    dead.push(DeadRun { name: name.to_owned(), dir, tmp: tmp.clone(), _lock: lock });
-                }
-            }
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
-        }
+        dead.extend(dead_run(&tmp, name, false)?);
     }
     Ok(dead)
+}
+
+/// The run `name` in `tmp`, if nobody holds its lock. Where locks do not work, `alone` is the caller's word that nothing
+/// else runs: then each is dead.
+pub fn dead_run(tmp: &DirRef, name: &str, alone: bool) -> durable::Result<Option<DeadRun>> {
+    let dir = match tmp.open_dir(name.as_ref()) {
+        Err(error) if error.is_missing() => return Ok(None),
+        other => other?,
+    };
+    let lock = match dir.try_lock()? {
+        Lock::Held(lock) => Some(lock),
+        Lock::Unsupported if alone => None,
+        Lock::Busy | Lock::Unsupported => return Ok(None),
+    };
+    Ok(Some(DeadRun { name: name.to_owned(), dir, tmp: tmp.clone(), _lock: lock }))
 }
 
 /// Removes `name` in `dir` with all that is below it. A name that is gone already is no error.
@@ -136,6 +144,8 @@ pub fn remove_tree(dir: &DirRef, name: &OsStr) -> durable::Result<()> {
         Err(error) if error.is_missing() => return Ok(()),
         Err(error) => return Err(error),
     };
+    // A delivered folder may have come read-only; where that cannot be changed, removing says so.
+    let _ = inner.set_mode(DIR_MODE);
     let entries = inner.list()?.collect::<durable::Result<Vec<_>>>()?;
     for entry in entries {
         match entry.kind {

@@ -13,7 +13,7 @@ use mb_wire::hash::{Label, hash};
 use mb_wire::id::LetterId;
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{self, DirRef, Kind};
+use crate::durable::{self, DirRef, Kind, Stat};
 use crate::layout::Spool;
 use crate::number;
 use crate::run::{Run, remove_tree};
@@ -113,7 +113,7 @@ pub fn look_up_in(dir: &DirRef, letter: &LetterId) -> durable::Result<Seen> {
     match dir.stat(name.as_ref()) {
         Err(error) if error.is_missing() => return Ok(Seen::New),
         Err(error) => return Err(error),
-        Ok(stat) if stat.kind == Kind::File && stat.len == 0 && stat.mode & 0o200 == 0 => return Ok(Seen::Done),
+        Ok(stat) if is_done_mark(&stat) => return Ok(Seen::Done),
         Ok(stat) if stat.kind != Kind::File => return Ok(Seen::New),
         Ok(_) => {}
     }
@@ -132,6 +132,12 @@ pub fn look_up_in(dir: &DirRef, letter: &LetterId) -> durable::Result<Seen> {
     Ok(StagedList::from_bytes(&bytes[..len]).map_or(Seen::New, Seen::Begun))
 }
 
+/// Whether this is the record of a delivered letter: empty and not to be written to. An empty one that may be written to is
+/// a list that a crash has emptied.
+pub fn is_done_mark(stat: &Stat) -> bool {
+    stat.kind == Kind::File && stat.len == 0 && stat.mode & 0o200 == 0
+}
+
 /// Removes a damaged record, so that the letter can be delivered. The record is looked at again once it is out of
 /// the way: another run may have just replaced it by a good one, which is then put back.
 pub fn remove_damaged(dir: &DirRef, letter: &LetterId, run: &Run) -> durable::Result<()> {
@@ -141,8 +147,7 @@ pub fn remove_damaged(dir: &DirRef, letter: &LetterId, run: &Run) -> durable::Re
         other => other?,
     }
     let stat = run.dir().stat(aside.as_ref())?;
-    let done = stat.len == 0 && stat.mode & 0o200 == 0;
-    if done || read_list(run.dir(), &aside)?.is_some() {
+    if is_done_mark(&stat) || read_list(run.dir(), &aside)?.is_some() {
         match run.dir().link(aside.as_ref(), &**dir, letter.to_string().as_ref()) {
             Err(error) if !error.is_taken() => return Err(error),
             _ => {}

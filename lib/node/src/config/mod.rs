@@ -14,8 +14,8 @@ mod size;
 mod source;
 
 pub(crate) use error::did_you_mean;
-pub(crate) use key::{KeyFile, SeedText};
 pub use error::{ConfigError, Fault};
+pub(crate) use key::{KeyFile, SeedText};
 pub use known::{Accept, Keep, KnownNode, Link, Mode, Sending};
 pub use name::{check_name, name_from_host};
 pub use near::nearest;

@@ -34,11 +34,14 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        let table = [("0", 0), ("4096", 4096), ("64K", 65536), ("10 GiB", 10 << 30), ("500 MB", 500_000_000), ("1kb", 1000)];
+        let table =
+            [("0", 0), ("4096", 4096), ("64K", 65536), ("10 GiB", 10 << 30), ("500 MB", 500_000_000), ("1kb", 1000)];
         for (text, size) in table {
             assert_eq!(parse_size(text), Ok(size), "{text}");
         }
-        for bad in ["", "GiB", "-1", "1.5 GiB", "1 XB", "9999999 TiB", "99999999999999999999", "1 GiB x", "9007199254740992"] {
+        for bad in
+            ["", "GiB", "-1", "1.5 GiB", "1 XB", "9999999 TiB", "99999999999999999999", "1 GiB x", "9007199254740992"]
+        {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }

@@ -65,12 +65,8 @@ fn every_key_that_is_built_is_understood() {
     "#;
     let node = node(text).unwrap();
     assert_eq!((node.send.nice, node.send.ttl), (64, 7));
-    let accept = Accept {
-        files: false,
-        folder: Some("/srv/in".into()),
-        most_bytes: Some(10 << 30),
-        mode: Mode::Fixed(0o640),
-    };
+    let accept =
+        Accept { files: false, folder: Some("/srv/in".into()), most_bytes: Some(10 << 30), mode: Mode::Fixed(0o640) };
     assert_eq!(node.accept, accept);
     let link = Link { from: false, most_bytes: Some(4096), most_packets: Some(100_000), most_sharing: 1 };
     assert_eq!(node.link, link);
@@ -164,7 +160,8 @@ fn the_list_of_keys_and_the_types_agree() {
     let text = "[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
                 mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n";
     let built = |keys: Keys| keys.iter().filter(|(_, key)| !matches!(key, Key::NotBuilt)).count();
-    let inner = |keys: Keys| keys.iter().map(|(_, key)| if let Key::Table(k) = key { built(k) } else { 1 }).sum::<usize>();
+    let inner =
+        |keys: Keys| keys.iter().map(|(_, key)| if let Key::Table(k) = key { built(k) } else { 1 }).sum::<usize>();
     node(text).unwrap();
     let lines = text.lines().filter(|line| line.contains('=')).count();
     let not_built = known::KEYS.iter().filter(|(_, key)| matches!(key, Key::NotBuilt)).count();

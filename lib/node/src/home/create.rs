@@ -6,7 +6,7 @@
 
 use super::guard;
 use super::read::{self, CONFIG, KEY, NODES};
-use super::write::{draft_of, lock, move_new, publish_new, remove_if_there, write_draft};
+use super::write::{Writer, draft_name};
 use super::{Env, Home, HomeError, find};
 use crate::config::{Config, KeyFile, SeedText, check_name, name_from_host};
 use mb_spool::durable::{self, DirRef, real};
@@ -41,6 +41,15 @@ pub struct NewNode<'a> {
 }
 
 impl Home {
+    /// An error if there is a node in `path` already: for a program that wants to know before it asks for a passphrase.
+    pub fn check_new(path: &Path) -> Result<(), HomeError> {
+        match real::open_root(path) {
+            Ok(dir) => refuse_second(&dir),
+            Err(e) if e.is_missing() => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Makes a node and returns its card. All of it is durable on return.
     ///
     /// [`HomeError::Exists`] where there is one: a key is never overwritten. A node that a killed run left half made is
@@ -52,7 +61,7 @@ impl Home {
 }
 
 /// [`Home::create`] with folders from `make_root`, for the user `uid`.
-fn create_in(
+pub(super) fn create_in(
     make_root: &dyn Fn(&Path) -> durable::Result<DirRef>,
     uid: u32,
     new: &NewNode,
@@ -61,26 +70,25 @@ fn create_in(
 ) -> Result<Card, HomeError> {
     let dir = make_root(new.config)?;
     guard::check_dir(&dir, uid)?;
-    let _lock = lock(&dir)?;
-    refuse_second(&dir)?;
+    let home = Writer::new(dir.clone())?;
+    if let Err(error) = refuse_second(&dir) {
+        // The run that made it may have been killed before it could tidy up and sync.
+        home.tidy(KEY)?;
+        dir.sync()?;
+        return Err(error);
+    }
     let there = read::config(&dir, uid)?;
     let name = choose_name(new, there.as_ref(), &dir)?;
     let spool_path = choose_spool(new, there.as_ref(), &dir, env)?;
     let root = make_root(&spool_path)?;
     guard::check_dir(&root, uid)?;
     let own = sub_dir(&root, "self".as_ref(), DIR_MODE)?;
-    let keys = sub_dir(&own, "keys".as_ref(), DIR_MODE)?;
-    discard_draft(&dir, &keys, uid)?;
-    if there.is_none() {
-        publish_new(&dir, CONFIG, config_text(&name, &spool_path)?.as_bytes(), CONFIG_MODE)?;
-    }
+    let keys = Writer::new(sub_dir(&own, "keys".as_ref(), DIR_MODE)?)?;
+    discard_draft(&home, &keys, uid)?;
+    publish_config(&home, &config_text(&name, &spool_path)?, there.is_some())?;
     make_nodes(&dir)?;
     let made = Made::new(&name, new, random)?;
-    if let Err(error) = made.publish(&dir, &keys) {
-        // Best effort: the next run does it otherwise.
-        let _ = discard_draft(&dir, &keys, uid);
-        return Err(error.into());
-    }
+    made.publish(&home, &keys, uid)?;
     Ok(made.card)
 }
 
@@ -115,13 +123,28 @@ impl Made {
     }
 
     /// The draft is durable before the exchange key is there, and the exchange key before the node is.
-    fn publish(&self, dir: &DirRef, keys: &DirRef) -> durable::Result<()> {
-        let draft = draft_of(KEY);
-        write_draft(dir, &draft, &self.key_file, FILE_MODE)?;
-        dir.sync()?;
-        publish_new(keys, &self.exchange_name, &self.exchange_file, FILE_MODE)?;
-        move_new(dir, &draft, KEY)?;
-        dir.sync()
+    fn publish(&self, home: &Writer, keys: &Writer, uid: u32) -> Result<(), HomeError> {
+        let draft = home.draft(KEY, &self.key_file, FILE_MODE)?;
+        let ready =
+            home.dir().sync().and_then(|()| keys.publish_new(&self.exchange_name, &self.exchange_file, FILE_MODE));
+        if let Err(error) = ready.and_then(|()| home.move_new(&draft, KEY)) {
+            self.withdraw(home, keys, &draft, uid);
+            return Err(if error.is_taken() { HomeError::Exists(home.dir().path().join(KEY)) } else { error.into() });
+        }
+        Ok(home.dir().sync()?)
+    }
+
+    /// Takes back what was written of a node that did not come to be; as well as that can be done on a disk that fails.
+    fn withdraw(&self, home: &Writer, keys: &Writer, draft: &str, uid: u32) {
+        match read::key_file(home.dir(), uid) {
+            Ok(None) => {}
+            Ok(Some(file)) if file.card != self.card => {}
+            // It came to be after all, or nobody knows.
+            _ => return,
+        }
+        if keys.remove(&self.exchange_name).and_then(|()| keys.dir().sync()).is_ok() {
+            let _ = home.remove(draft);
+        }
     }
 }
 
@@ -136,14 +159,9 @@ fn unissued(name: &str, error: &CardError) -> HomeError {
     HomeError::BadName { name: name.to_owned(), why: error.to_string() }
 }
 
-/// Refuses to make a node where there is one; what a killed run left beside it goes.
+/// Refuses to make a node where there is one.
 fn refuse_second(dir: &DirRef) -> Result<(), HomeError> {
-    if !guard::is_file(dir, KEY)? {
-        return Ok(());
-    }
-    remove_if_there(dir, &draft_of(KEY))?;
-    dir.sync()?;
-    Err(HomeError::Exists(dir.path().join(KEY)))
+    if guard::is_file(dir, KEY)? { Err(HomeError::Exists(dir.path().join(KEY))) } else { Ok(()) }
 }
 
 fn choose_name(new: &NewNode, there: Option<&Config>, dir: &DirRef) -> Result<String, HomeError> {
@@ -174,7 +192,22 @@ fn choose_spool(new: &NewNode, there: Option<&Config>, dir: &DirRef, env: Env) -
 /// The spool is written down, so that a cron job with another environment finds it.
 fn config_text(name: &str, spool: &Path) -> Result<String, HomeError> {
     let spool = spool.to_str().ok_or_else(|| HomeError::NotText(spool.to_owned()))?;
-    Ok(format!("name = \"{name}\"\nspool = {}\n# reserve = \"16 MiB\"    space that is left free\n", toml::Value::from(spool)))
+    Ok(format!(
+        "name = \"{name}\"\nspool = {}\n# reserve = \"16 MiB\"    space that is left free\n",
+        toml::Value::from(spool)
+    ))
+}
+
+/// Makes `config.toml` unless it is there.
+fn publish_config(home: &Writer, text: &str, is_there: bool) -> durable::Result<()> {
+    match is_there {
+        true => home.tidy(CONFIG).and_then(|()| home.dir().sync()),
+        false => match home.publish_new(CONFIG, text.as_bytes(), CONFIG_MODE) {
+            // Another run was quicker; which of the two makes the node is still open.
+            Err(e) if e.is_taken() => home.dir().sync(),
+            other => other,
+        },
+    }
 }
 
 fn make_nodes(dir: &DirRef) -> durable::Result<()> {
@@ -185,21 +218,19 @@ fn make_nodes(dir: &DirRef) -> durable::Result<()> {
 }
 
 /// Takes away what a killed run left: the exchange keys that its draft names, then the draft. They belong to a node that
-/// never was: the draft goes only where there is no key file.
-fn discard_draft(dir: &DirRef, keys: &DirRef, uid: u32) -> Result<(), HomeError> {
-    let draft = draft_of(KEY);
-    if guard::is_file(dir, KEY)? {
-        return Ok(remove_if_there(dir, &draft)?);
+/// never was: there is no key file. Only who is alone can tell that the run was killed.
+fn discard_draft(home: &Writer, keys: &Writer, uid: u32) -> Result<(), HomeError> {
+    if !home.is_alone() {
+        return Ok(());
     }
     // A draft that cannot be read was cut short, before any exchange key was made for it.
-    if let Ok(Some(file)) = read::key_file_at(dir, &draft, uid) {
+    if let Ok(Some(file)) = read::key_file_at(home.dir(), &draft_name(KEY, 0), uid) {
         for key in &file.card.keys {
             let name = key_tag(&key.public).to_string();
-            remove_if_there(keys, &name)?;
-            remove_if_there(keys, &draft_of(&name))?;
+            keys.remove(&name)?;
+            keys.tidy(&name)?;
         }
-        keys.sync()?;
+        keys.dir().sync()?;
     }
-    remove_if_there(dir, &draft)?;
-    Ok(())
+    Ok(home.tidy(KEY)?)
 }

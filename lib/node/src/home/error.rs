@@ -188,13 +188,16 @@ impl Failure for HomeError {
             E::Twice { .. } => "remove one of the two files".into(),
             E::Exists(_) => "its card: mb-node card".into(),
             E::Differs { path, .. } => format!("remove {}, or ask for what it says", path.display()),
+            E::Passphrase(_) => "--passphrase-fd N or MB_PASSPHRASE_CMD hand it over without a terminal".into(),
             E::NoName => "--name NAME gives it one".into(),
             E::BadName { .. } => "a name has 1 to 32 of a-z 0-9 - _ . and begins with a letter or digit".into(),
             E::OtherIdentity { name, .. } => format!(
                 "is it another node? mb-node add ANOTHER-NAME CARD; a new one in its place, and you are sure: mb-node remove {name} first"
             ),
             E::KnownAs { name, known } => format!("mb-node rename {known} {name}"),
-            E::OtherCard { path, newer: true, .. } => format!("to use the new card, put it into {} as card", path.display()),
+            E::OtherCard { path, newer: true, .. } => {
+                format!("to use the new card, put it into {} as card", path.display())
+            }
             _ => return None,
         })
     }

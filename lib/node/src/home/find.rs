@@ -70,7 +70,10 @@ mod tests {
         assert_eq!(place(None, &all), Path::new("/m"));
         assert_eq!(place(None, &all[1..]), Path::new("/x/mailbag"));
         assert_eq!(place(None, &all[2..]), Path::new("/h/.config/mailbag"));
-        assert_eq!(place(None, &[("MB_CONFIG", ""), ("XDG_CONFIG_HOME", "x"), ("HOME", "/h")]), Path::new("/h/.config/mailbag"));
+        assert_eq!(
+            place(None, &[("MB_CONFIG", ""), ("XDG_CONFIG_HOME", "x"), ("HOME", "/h")]),
+            Path::new("/h/.config/mailbag")
+        );
         assert_eq!(place(None, &[]), Path::new("/etc/mailbag"));
     }
 

@@ -129,6 +129,12 @@ impl Home {
     }
 }
 
+impl crate::toss::Nodes for Home {
+    fn node(&self, id: &NodeId) -> Option<&KnownNode> {
+        self.node_by_id(id)
+    }
+}
+
 impl From<ConfigError> for HomeError {
     fn from(error: ConfigError) -> Self {
         HomeError::Config(error)

@@ -6,7 +6,7 @@
 
 use super::create::CONFIG_MODE;
 use super::read::{NODES, node_file};
-use super::write::{lock, move_new, publish_new};
+use super::write::Writer;
 use super::{Home, HomeError};
 use crate::config::{KnownNode, check_name};
 use mb_spool::durable::DirRef;
@@ -35,12 +35,12 @@ impl Home {
         let name = name.unwrap_or(&own_name);
         check_name(name).map_err(|why| HomeError::BadName { name: name.to_owned(), why })?;
         if let Some(added) = self.known_already(name, own_name == name, &card)? {
+            self.settle_known(&added)?;
             return Ok(added);
         }
         let text = format!("card = \"{}\"\n", card.to_text());
         let nodes = sub_dir(&self.dir, NODES.as_ref(), DIR_MODE)?;
-        let _lock = lock(&nodes)?;
-        match publish_new(&nodes, &node_file(name), text.as_bytes(), CONFIG_MODE) {
+        match Writer::new(nodes)?.publish_new(&node_file(name), text.as_bytes(), CONFIG_MODE) {
             // Since we looked, another program made it.
             Err(e) if e.is_taken() => return Err(HomeError::Busy(self.node_path(name))),
             other => other?,
@@ -48,6 +48,14 @@ impl Home {
         self.names.insert(card.id(), name.to_owned());
         self.nodes.insert(name.to_owned(), KnownNode::new(name, card));
         Ok(Added::New(name.to_owned()))
+    }
+
+    /// The run that made the file may have been killed before it could tidy up and sync.
+    fn settle_known(&self, added: &Added) -> Result<(), HomeError> {
+        let Added::Known(name) = added else { return Ok(()) };
+        let nodes = Writer::new(self.nodes_dir()?)?;
+        nodes.tidy(&node_file(name))?;
+        Ok(nodes.dir().sync()?)
     }
 
     /// What we know of a card's node, if we do; an error where that does not go together with the card.
@@ -80,10 +88,9 @@ impl Home {
         if dry_run {
             return Ok(path);
         }
-        let nodes = self.nodes_dir()?;
-        let _lock = lock(&nodes)?;
-        nodes.unlink(node_file(&name).as_ref())?;
-        nodes.sync()?;
+        let nodes = Writer::new(self.nodes_dir()?)?;
+        nodes.remove(&node_file(&name))?;
+        nodes.dir().sync()?;
         if let Some(node) = self.nodes.remove(&name) {
             self.names.remove(&node.id());
         }
@@ -102,10 +109,9 @@ impl Home {
             let (known, given) = (other.id(), self.nodes[&old].id());
             return Err(HomeError::OtherIdentity { name: new.to_owned(), known, given });
         }
-        let nodes = self.nodes_dir()?;
-        let _lock = lock(&nodes)?;
-        move_new(&nodes, &node_file(&old), &node_file(new))?;
-        nodes.sync()?;
+        let nodes = Writer::new(self.nodes_dir()?)?;
+        nodes.move_new(&node_file(&old), &node_file(new))?;
+        nodes.dir().sync()?;
         if let Some(node) = self.nodes.remove(&old) {
             self.names.insert(node.id(), new.to_owned());
             self.nodes.insert(new.to_owned(), KnownNode { name: new.to_owned(), ..node });

@@ -92,7 +92,10 @@ pub(super) fn nodes(dir: &DirRef, uid: u32) -> Result<BTreeMap<String, KnownNode
 }
 
 /// The names of the nodes by id. [`HomeError::Twice`] where two files are about one identity.
-pub(super) fn names_by_id(dir: &DirRef, nodes: &BTreeMap<String, KnownNode>) -> Result<BTreeMap<NodeId, String>, HomeError> {
+pub(super) fn names_by_id(
+    dir: &DirRef,
+    nodes: &BTreeMap<String, KnownNode>,
+) -> Result<BTreeMap<NodeId, String>, HomeError> {
     let mut names = BTreeMap::new();
     for (name, node) in nodes {
         if let Some(first) = names.insert(node.id(), name.clone()) {
@@ -111,7 +114,9 @@ pub(super) fn secrets(path: &Path, file: KeyFile, ask: Ask) -> Result<NodeSecret
         SeedText::Sealed(text) => {
             let passphrase = ask().map_err(HomeError::Passphrase)?;
             let opened = open_sealed_seed(&text, passphrase.as_bytes());
-            opened.map_err(|e| if e == KeyError::Passphrase { HomeError::Locked(path.to_owned()) } else { wrong(e.to_string()) })?
+            opened.map_err(|e| {
+                if e == KeyError::Passphrase { HomeError::Locked(path.to_owned()) } else { wrong(e.to_string()) }
+            })?
         }
     };
     let secrets = NodeSecrets::from_seed(&seed);

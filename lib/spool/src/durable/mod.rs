@@ -1,16 +1,16 @@
 //! The only place that creates, renames, links, unlinks or syncs.
 //!
-//! A [`Dir`] is a folder held open; everything below it is reached one name at a time and never through a
+//! A `Dir` is a folder held open; everything below it is reached one name at a time and never through a
 //! symbolic link, so nothing that lies on a stick or in a delivered folder can lead outside. The same trait serves
-//! every root: spool, stick, incoming folder, configuration. There are two implementations: [`real`], the
-//! kernel's, and [`memory`], a model that keeps what is durable apart from what is pending, so that tests can try
+//! every root: spool, stick, incoming folder, configuration. There are two implementations: `real`, the
+//! kernel's, and `memory`, a model that keeps what is durable apart from what is pending, so that tests can try
 //! every state that a power cut could leave.
 //!
 //! What this module is not: it knows no names of the spool and decides no order of steps. Its callers are the
 //! spool's modules, the stick's (`carry`) and delivery (`node`).
 //!
 //! Two laws hold for both implementations. A name that is visible is not yet durable: durable is what
-//! [`Dir::sync`] (names), [`File::sync`] (content and metadata) or [`Dir::sync_fs`] (all of a file system)
+//! `Dir::sync` (names), `File::sync` (content and metadata) or `Dir::sync_fs` (all of a file system)
 //! returned `Ok` for. And a sync that failed means that the data is lost: the caller writes anew or gives up, and
 //! never syncs the same handle again.
 
@@ -152,7 +152,7 @@ pub struct Stat {
 pub enum Lock {
     /// Ours until the guard is dropped or the process ends, however it ends.
     Held(LockGuard),
-    /// Somebody else has it.
+    /// Somebody else has it, or this same handle has it already.
     Busy,
     /// Locks do not work here. Work goes on without; clean-up that rests on a lock does not.
     Unsupported,
@@ -178,6 +178,9 @@ pub trait File: Send + Sync {
     fn set_modified(&self, modified: (i64, u32)) -> Result<()>;
     /// Content and metadata are durable when this returns `Ok`; the name is not.
     fn sync(&self) -> Result<()>;
+    /// What is read after this comes from the medium, as far as the system can: what memory holds of the file and has not
+    /// to be written is forgotten. So content that a failed sync lost shows as lost, and a stick shows what is on it.
+    fn uncache(&self);
     /// What is known of the open file itself.
     fn stat(&self) -> Result<Stat>;
     /// Locks the file against other programs, without waiting.

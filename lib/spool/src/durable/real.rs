@@ -5,7 +5,9 @@
 //! folder's descriptor by one component that is never followed when it is a symbolic link. Everything that opens
 //! is closed on exec.
 
-use super::{Dir, DirRef, Entry, Error, File, FileRef, Kind, Lock, LockGuard, Result, Stat, WrongKind, is_one_component};
+use super::{
+    Dir, DirRef, Entry, Error, File, FileRef, Kind, Lock, LockGuard, Result, Stat, WrongKind, is_one_component,
+};
 use fs2::FileExt as _;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -29,6 +31,15 @@ const FILE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags:
 pub fn open_root(path: &Path) -> Result<DirRef> {
     let fd = rustix::fs::open(path, DIR_FLAGS, Mode::empty()).map_err(|e| error(path, "open", e))?;
     Ok(RealDir::new_ref(fd.into(), path.to_owned()))
+}
+
+/// Opens a folder that a configuration names. The path may lead through links, but its last part is no link: whoever
+/// replaced the folder by one does not choose where files go.
+pub fn open_folder(path: &Path) -> Result<DirRef> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => open_root(parent)?.open_dir(name),
+        _ => open_root(path),
+    }
 }
 
 /// Opens a folder as [`open_root`] does, after making what is missing of it, each part with `mode`.
@@ -339,6 +350,11 @@ impl File for RealFile {
         self.handle.sync_all().map_err(|e| self.error("sync", e))
     }
 
+    fn uncache(&self) {
+        // Advice: where it is not taken, the file is read as it was before.
+        let _ = rustix::fs::fadvise(&self.handle, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
     fn stat(&self) -> Result<Stat> {
         let stat = rustix::fs::fstat(&self.handle).map_err(|e| self.error("stat", e))?;
         Ok(stat_of(&stat))
@@ -407,9 +423,12 @@ fn umask_may_take(mode: u32) -> bool {
     mode & !0o700 != 0 || mode & OWNER_BITS.get_or_init(|| of_umask().unwrap_or(0o700)) != 0
 }
 
+/// It stands in the second line of the file, of which the beginning is enough.
 fn umask_line() -> Option<String> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Umask:")).map(str::to_owned)
+    let mut begin = [0; 256];
+    let len = Handle::open("/proc/self/status").ok()?.read_at(&mut begin, 0).ok()?;
+    let begin = String::from_utf8_lossy(&begin[..len]);
+    begin.lines().find_map(|line| line.strip_prefix("Umask:")).map(str::to_owned)
 }
 
 fn syncfs_tells_errors() -> bool {

@@ -103,13 +103,14 @@ impl State {
         self.require(self.is_alive(to), Errno::NOENT)?;
         let (key, new_key) = (self.key(dir, name), self.key(to, new));
         let target = self.find(to, &new_key);
+        self.require(!self.is_within(to, id), Errno::INVAL)?;
+        self.require(!target.is_some_and(|target| self.is_within(dir, target)), Errno::NOTEMPTY)?;
         if target == Some(id) {
             self.show_as(to, &new_key, new, dir == to && key == new_key);
             return Ok(());
         }
         let mut addition_needs = self.check_replaceable(id, target)?;
         let is_folder = self.inode(id).folder().is_some();
-        self.require(!(is_folder && self.is_within(to, id)), Errno::INVAL)?;
         let addition = self.next_seq(dir);
         let mut removal_needs = vec![addition];
         if dir != to {

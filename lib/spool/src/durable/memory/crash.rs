@@ -1,7 +1,8 @@
 //! What is found after the power was cut.
 
 use super::dice::Dice;
-use super::state::{Bytes, Change, Content, Folder, Id, Inode, Meta, Name, Slot, State, add_needed, drop_lacking};
+use super::pending::{Change, add_needed, drop_lacking};
+use super::state::{Bytes, Content, Folder, Id, Inode, Meta, Name, Slot, State};
 use super::{actors::Actors, fate::Fate};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -284,6 +284,11 @@ impl File for MemoryFile {
         self.call("sync", State::sync_file)
     }
 
+    fn uncache(&self) {
+        // Not a call: nothing can come of it but what is true already.
+        self.hold.shared.lock().uncache(self.hold.id);
+    }
+
     fn stat(&self) -> Result<Stat> {
         self.call("stat", |state, id| Ok(state.stat(id)))
     }

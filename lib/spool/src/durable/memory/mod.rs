@@ -23,6 +23,7 @@ mod crash;
 mod dice;
 mod fate;
 mod handle;
+mod pending;
 #[cfg(test)]
 mod properties;
 mod shown;

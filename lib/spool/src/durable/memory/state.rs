@@ -3,6 +3,7 @@
 use super::actors::Actors;
 use super::dice::Dice;
 use super::fate::Fate;
+use super::pending::{Change, add_needed};
 use super::{LockMode, Options};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -95,22 +96,6 @@ pub(super) struct Slot {
     pub last_change: u64,
 }
 
-/// One name of one folder gets another meaning.
-#[derive(Clone)]
-pub(super) struct Change {
-    pub seq: u64,
-    pub dir: Id,
-    pub key: Name,
-    pub value: Option<Id>,
-    /// The change of the same name before this one: it comes first.
-    pub previous: u64,
-    /// Other changes without which this one does not reach the disk. All were made earlier, but for the other half of
-    /// the same rename, which may be the very next.
-    pub needs: Vec<u64>,
-    /// A sync of the folder failed after it: no later sync saves it.
-    pub is_lost: bool,
-}
-
 #[derive(Clone)]
 pub(super) struct Locks {
     pub mode: LockMode,
@@ -143,14 +128,7 @@ impl State {
 
     pub fn add_system(&mut self, options: Options) -> usize {
         let (index, root) = (self.systems.len(), self.inodes.len());
-        self.systems.push(System {
-            options,
-            root,
-            used_len: 0,
-            pending: Vec::new(),
-            next_seq: 1,
-            dirty: Vec::new(),
-        });
+        self.systems.push(System { options, root, used_len: 0, pending: Vec::new(), next_seq: 1, dirty: Vec::new() });
         let folder = Folder::new(root, Name::from(OsStr::new("")));
         let id = self.add_inode(index, 0o700, Content::Folder(folder));
         self.inode_mut(id).name_count = 1;
@@ -316,6 +294,22 @@ impl State {
         inode.is_lost |= is_dirty || inode.meta != inode.durable_meta;
     }
 
+    /// Content of which a sync failed is seen to be lost: what is on the disk is what is there, and can be written anew.
+    pub fn uncache(&mut self, id: Id) {
+        let inode = self.inode_mut(id);
+        let Content::File(bytes) = &mut inode.content else { return };
+        if !inode.is_lost {
+            return;
+        }
+        let before = bytes.now.len() as u64;
+        bytes.now = Arc::clone(&bytes.durable);
+        bytes.dirty_from = None;
+        let (after, system) = (bytes.now.len() as u64, inode.system);
+        (inode.is_lost, inode.meta) = (false, inode.durable_meta);
+        let system = &mut self.systems[system];
+        system.used_len = system.used_len + after - before;
+    }
+
     /// A folder's names become durable, with what they need.
     pub fn sync_names(&mut self, dir: Id) {
         if self.folder(dir).pending_count > 0 {
@@ -364,38 +358,6 @@ impl State {
             folder.slots.remove(&change.key);
         }
     }
-}
-
-/// Adds to the marked changes all that must reach the disk with them. One pass from the newest to the oldest is
-/// enough, since what a change needs is older, or the very next.
-pub(super) fn add_needed(pending: &[Change], marks: &mut [bool]) {
-    for i in (0..pending.len()).rev() {
-        if !marks[i] {
-            continue;
-        }
-        for j in needed_by(pending, i) {
-            let was_marked = std::mem::replace(&mut marks[j], true);
-            if j > i && !was_marked {
-                needed_by(pending, j).for_each(|k| marks[k] = true);
-            }
-        }
-    }
-}
-
-/// Takes from the marked changes those of which something is missing that they need.
-pub(super) fn drop_lacking(pending: &[Change], marks: &mut [bool]) {
-    for i in 0..pending.len() {
-        marks[i] &= needed_by(pending, i).all(|j| marks[j]);
-        if !marks[i] && i > 0 && pending[i - 1].needs.contains(&pending[i].seq) {
-            marks[i - 1] = false;
-        }
-    }
-}
-
-/// The places of what one change needs; what is not pending any more is on the disk.
-fn needed_by(pending: &[Change], i: usize) -> impl Iterator<Item = usize> + '_ {
-    let seqs = std::iter::once(&pending[i].previous).chain(&pending[i].needs);
-    seqs.filter_map(|seq| pending.binary_search_by_key(seq, |change| change.seq).ok())
 }
 
 impl Folder {

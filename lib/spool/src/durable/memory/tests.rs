@@ -240,6 +240,24 @@ fn what_a_failed_sync_lost_no_later_sync_saves() {
 }
 
 #[test]
+fn what_a_failed_sync_lost_shows_once_memory_has_forgotten_it_and_can_be_written_anew() {
+    let (world, root) = world();
+    put_durable(&root, "a", "old");
+    let open = root.open_rw(n("a")).unwrap();
+    open.write_at(b"newer", 0).unwrap();
+    open.uncache();
+    assert_eq!(open.stat().unwrap().len, 5, "what is still to be written stays");
+    world.fail_at(1, Fault::Io, false);
+    assert!(open.sync().is_err());
+    assert_eq!(open.stat().unwrap().len, 5);
+    open.uncache();
+    assert_eq!(shape(&world), "a=old");
+    open.write_at(b"newer", 0).unwrap();
+    open.sync().unwrap();
+    assert_eq!(crashes(&world), set(&["a=newer"]));
+}
+
+#[test]
 fn a_failed_sync_of_all_loses_all_that_was_pending() {
     let (world, root) = world();
     put_durable(&root, "a", "old");
@@ -547,7 +565,8 @@ fn a_scenario_and_its_crash_take_little_time() {
         let found = world.after_crash(seed);
         assert_eq!(found.root(0).open_dir(n("tx")).unwrap().list().unwrap().count(), 10);
     }
-    println!("{:?} a run", begin.elapsed() / runs as u32);
+    // 20 µs where it was written, optimised; 150 µs not.
+    assert!(begin.elapsed() / (runs as u32) < std::time::Duration::from_millis(2));
 }
 
 #[test]

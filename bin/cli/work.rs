@@ -1,0 +1,87 @@
+//! What programs that write the spool share: the open spool, a run of their own, a toss.
+
+use crate::outside::{now_secs, random};
+use crate::{Complaint, Failed, Program};
+use mb_node::home::Home;
+use mb_node::keys::ExchangeKeys;
+use mb_node::toss::{Event, Failed as NotTossed, Scope, Tosser};
+use mb_spool::class::Class;
+use mb_spool::durable::real;
+use mb_spool::layout::Spool;
+use mb_spool::run::Run;
+use mb_wire::key::NodeSecrets;
+
+/// How often a run is begun anew when somebody who cleans up was faster.
+const TRIES: usize = 8;
+
+impl Program {
+    /// Opens the node's spool.
+    pub fn spool(&self, home: &Home) -> Result<Spool, Failed> {
+        Ok(Spool::new(self.spool_dir(home)?, home.card().id()))
+    }
+
+    /// Begins a run in the spool.
+    pub fn start_run(&self, spool: &Spool) -> Result<Run, Failed> {
+        for _ in 1..TRIES {
+            match Run::start(spool, random_name()?) {
+                Err(error) if error.is_missing() => {}
+                other => return Ok(other?),
+            }
+        }
+        Ok(Run::start(spool, random_name()?)?)
+    }
+
+    /// Tosses what is in the spool. `told` gets what was delivered or waits; failures are told here, and counted.
+    pub fn toss(
+        &mut self,
+        home: &Home,
+        spool: &Spool,
+        secrets: &NodeSecrets,
+        scope: &Scope,
+        told: &mut dyn FnMut(&mut Program, Event),
+    ) -> Result<(), Failed> {
+        let keys = ExchangeKeys::load(spool, secrets)?;
+        let spool_path = std::path::absolute(spool.root().path()).map_err(absolute_failed)?;
+        let tosser = Tosser {
+            spool,
+            spool_path: &spool_path,
+            nodes: home,
+            keys: &keys,
+            open: &real::open_folder,
+            now: now_secs(),
+            reserve: home.config().reserve,
+            threads: self.threads().get(),
+            stop: self.stop(),
+        };
+        tosser.toss(scope, random_name()?, &mut |event| match event {
+            Event::Failed(failed) => self.tell_not_tossed(failed),
+            Event::Doubt(doubt) => self.note(format_args!(
+                "the clock says day {}, far from the last day of work: nothing is expired until it is believed (mb-check --clock-ok)",
+                doubt.clock
+            )),
+            other => told(self, other),
+        })?;
+        self.check_stop()
+    }
+
+    fn tell_not_tossed(&mut self, failed: &NotTossed) {
+        let from = failed.from.as_ref().map(|name| format!(" (from {name})")).unwrap_or_default();
+        let end = if failed.is_condemned { "; it is in bad/ now" } else { "" };
+        let complaint = Complaint::new(failed.class, format!("{}{from}: {}{end}", failed.thing, failed.why));
+        match &failed.remedy {
+            Some(remedy) => self.fail(&complaint.with_remedy(remedy.clone())),
+            None => self.fail(&complaint),
+        }
+    }
+}
+
+fn absolute_failed(cause: std::io::Error) -> Failed {
+    Complaint::new(Class::Io, format!("spool: where it is: {cause}")).into()
+}
+
+/// 16 random bytes for the name of a run.
+fn random_name() -> Result<[u8; 16], Failed> {
+    let mut bytes = [0; 16];
+    random(&mut bytes).map_err(|cause| Complaint::new(Class::Io, format!("random bytes: {cause}")))?;
+    Ok(bytes)
+}

@@ -1,0 +1,229 @@
+//! mb-node: cards and known nodes.
+
+use clap::{Parser, Subcommand};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program};
+use mb_node::config::KnownNode;
+use mb_node::home::{Added, Home};
+use mb_wire::card::Card;
+use serde_json::json;
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+/// Show this node's card, and keep the cards of the nodes that it knows
+#[derive(Parser)]
+#[command(name = "mb-node", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print this node's card, or those of known nodes
+    Card {
+        /// Nodes by name or id
+        nodes: Vec<String>,
+        /// This node's card and those of all known nodes
+        #[arg(long, conflicts_with = "nodes")]
+        all: bool,
+    },
+    /// Take in a card, or any number on standard input; prints ids
+    Add {
+        /// What to call the node [what its card says]
+        name: Option<String>,
+        /// Its card [standard input, one a line]
+        card: Option<String>,
+        #[arg(long, hide = true, value_name = "NODE")]
+        via: Option<String>,
+        #[arg(long, hide = true, value_name = "A")]
+        address: Option<String>,
+    },
+    /// List the known nodes: name and id
+    List {
+        /// One JSON object a line: name, id, version
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is set for a node
+    Show {
+        /// The node by name or id
+        name: String,
+        /// As a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget a known node
+    Remove {
+        /// The node by name or id
+        name: String,
+        /// Say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Call a known node otherwise
+    Rename {
+        /// The node by name or id
+        old: String,
+        /// Its new name
+        new: String,
+    },
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mb-node card | ssh south mb-node add     south learns of this node
+  mb-node add hub mbcard1q…                call it hub
+  mb-node card --all >/media/stick/cards   all cards, for mb-node add there";
+
+impl Arguments for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    mb_cli::main(run)
+}
+
+fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
+    let mut home = program.home()?;
+    match args.command {
+        Command::Card { nodes, all } => cards(program, &home, &nodes, all),
+        Command::Add { via: Some(_), .. } => return Err(not_built("--via")),
+        Command::Add { address: Some(_), .. } => return Err(not_built("--address")),
+        Command::Add { name, card, .. } => return add(program, &mut home, name, card),
+        Command::List { json } => home.nodes().for_each(|node| list(program, node, json)),
+        Command::Show { name, json } => show(program, &home, home.node(&name)?, json),
+        Command::Rename { old, new } => home.rename_node(&old, &new)?,
+        Command::Remove { name, dry_run } => {
+            let path = home.remove_node(&name, dry_run)?;
+            if dry_run {
+                program.out().path(&path);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_built(option: &str) -> Failed {
+    Complaint::new(Class::Usage, format!("{option}: not built yet")).into()
+}
+
+fn cards(program: &mut Program, home: &Home, nodes: &[String], all: bool) {
+    if nodes.is_empty() {
+        program.say(home.card().to_text());
+    }
+    if all {
+        home.nodes().for_each(|node| program.say(node.card.to_text()));
+    }
+    for word in nodes {
+        match home.node(word) {
+            Ok(node) => program.say(node.card.to_text()),
+            Err(error) => program.fail(&error),
+        }
+    }
+}
+
+/// A single operand that looks like a card is one: the other end's `mb-node card` pasted.
+fn add(program: &mut Program, home: &mut Home, name: Option<String>, card: Option<String>) -> Result<(), Failed> {
+    let (name, card) = match (name, card) {
+        (Some(word), None) if looks_like(&word, "mbcard1") => (None, Some(word)),
+        other => other,
+    };
+    if [&name, &card].into_iter().flatten().any(|word| looks_like(word, "mbse")) {
+        let refused = Complaint::new(Class::Usage, "add: that is a secret, not a card");
+        return Err(refused
+            .with_remedy("a card is what mb-node card prints; others may have seen the secret now")
+            .into());
+    }
+    match card {
+        Some(text) => take_in(program, home, name.as_deref(), "card", &text),
+        None => add_from_input(program, home, name.as_deref()),
+    }
+}
+
+fn looks_like(word: &str, start: &str) -> bool {
+    word.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+}
+
+fn add_from_input(program: &mut Program, home: &mut Home, name: Option<&str>) -> Result<(), Failed> {
+    if io::stdin().is_terminal() {
+        program.note("reading cards from the terminal, one a line; Ctrl-D ends");
+    }
+    let lines = mb_cli::input_lines(io::stdin().lock())?;
+    match (lines.len(), name) {
+        (0, _) => return Err(Complaint::new(Class::NoInput, "standard input: no card").into()),
+        (2.., Some(name)) => {
+            return Err(
+                Complaint::new(Class::Usage, format!("name \"{name}\": standard input has several cards")).into()
+            );
+        }
+        _ => {}
+    }
+    for (number, text) in lines {
+        if let Err(failure) = take_in(program, home, name, &format!("standard input: line {number}"), &text) {
+            program.fail(&*failure);
+        }
+    }
+    Ok(())
+}
+
+fn take_in(program: &mut Program, home: &mut Home, name: Option<&str>, place: &str, text: &str) -> Result<(), Failed> {
+    let card = Card::parse(text.trim()).map_err(|e| Complaint::new(Class::Data, format!("{place}: {e}")))?;
+    let id = card.id();
+    if let Added::New(name) = home.add_node(name, card)? {
+        program.say(format!("{name}\t{}", in_groups(&id.to_string())));
+    }
+    Ok(())
+}
+
+/// An id in groups of four, to be read aloud and compared.
+fn in_groups(id: &str) -> String {
+    let groups = id.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(" ")
+}
+
+fn list(program: &mut Program, node: &KnownNode, as_json: bool) {
+    match as_json {
+        true => program.json(&json!({ "name": node.name, "id": node.id().to_string(), "version": node.card.version })),
+        false => program.say(format!("{}\t{}", node.name, node.id())),
+    }
+}
+
+fn show(program: &mut Program, home: &Home, node: &KnownNode, as_json: bool) {
+    let is_known = home.nodes().any(|known| known.name == node.name);
+    let settings = json!({
+        "name": node.name,
+        "id": node.id().to_string(),
+        "calls_itself": node.card.name,
+        "version": node.card.version,
+        "created": node.card.created,
+        "card": node.card.to_text(),
+        "file": is_known.then(|| home.node_path(&node.name)),
+        "send": node.send,
+        "accept": node.accept,
+        "link": node.link,
+    });
+    if as_json {
+        return program.json(&settings);
+    }
+    program.say(format!("name\t{}", node.name));
+    program.say(format!("id\t{}", in_groups(&node.id().to_string())));
+    for (key, value) in
+        settings.as_object().into_iter().flatten().filter(|(key, _)| !["name", "id"].contains(&key.as_str()))
+    {
+        match value.as_object() {
+            Some(table) => {
+                table.iter().for_each(|(inner, value)| program.say(format!("{key}.{inner}\t{}", plain(value))))
+            }
+            None => program.say(format!("{key}\t{}", plain(value))),
+        }
+    }
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| if value.is_null() { "-".into() } else { value.to_string() }, str::to_owned)
+}

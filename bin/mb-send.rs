@@ -1,0 +1,228 @@
+//! mb-send: files, folders and standard input, to one or many nodes.
+
+use clap::{Parser, ValueEnum};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
+use mb_node::home::Home;
+use mb_node::send::{Compress, Input, Options, Place, Recipient, SendError, Sender, split_list};
+use mb_node::toss::{Event, Scope};
+use mb_spool::day;
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Send files and folders to nodes: each FILE is a packet for each NODE, and all are sent or none
+#[derive(Parser)]
+#[command(name = "mb-send", version, after_help = EXAMPLES)]
+struct Args {
+    /// Files and folders; - is standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// To whom; PATH/ is a folder at the other end, PATH a new name
+    #[arg(short, long, value_name = "NODE[:PATH]", required = true)]
+    to: Vec<OsString>,
+
+    /// Name at the other end, for a single FILE
+    #[arg(long, value_name = "NAME")]
+    name: Option<OsString>,
+
+    /// More FILEs, one a line, from this list; - is standard input
+    #[arg(long, value_name = "LIST")]
+    files_from: Option<PathBuf>,
+
+    /// The list has NULs between its names
+    #[arg(short = '0', long = "null", requires = "files_from")]
+    nul: bool,
+
+    /// Priority, 1 (first) to 255 [the node's, 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    nice: Option<u8>,
+
+    /// Days until it is given up, 1 to 400 [the node's, 90]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=400))]
+    ttl: Option<u16>,
+
+    /// Send once under KEY; again, it prints the same ids and sends nothing
+    #[arg(long, value_name = "KEY")]
+    once: Option<String>,
+
+    /// A body for each recipient, so that nobody sees what they share
+    #[arg(long)]
+    private: bool,
+
+    /// Hide the exact size
+    #[arg(long)]
+    pad: bool,
+
+    /// Whether to compress
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = CompressWhen::Auto)]
+    compress: CompressWhen,
+
+    /// Also to this node itself, to have a copy that can be read
+    #[arg(long)]
+    copy_self: bool,
+
+    /// Leave what is for this node itself to the next mb-toss
+    #[arg(long)]
+    no_toss: bool,
+
+    /// Say on standard error what would be sent
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Show progress
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    progress: ProgressWhen,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum CompressWhen {
+    /// When it pays
+    Auto,
+    Never,
+    Always,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mb-send -t south report.pdf                 it keeps its name
+  mb-send -t south:reports/ -t east *.pdf     one body each, for two nodes
+  tar c src | mb-send -t south:src.tar -      standard input, of any length
+  mb-send --once $@ -t south: $< >$@          in a makefile: sent once";
+
+impl Arguments for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    mb_cli::main(run)
+}
+
+fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
+    let home = program.home()?;
+    let inputs = inputs(&args)?;
+    let recipients = recipients(&args, &home, inputs.len())?;
+    if args.dry_run {
+        say_what_would_be_sent(program, &inputs, &recipients);
+        return Ok(());
+    }
+    let spool = program.spool(&home)?;
+    let secrets = program.unlock(&home)?;
+    let run = program.start_run(&spool)?;
+    let now = mb_cli::now_secs();
+    let progress = Progress::new(args.progress);
+    let sender = Sender {
+        spool: &spool,
+        secrets: &secrets,
+        random: &mb_cli::random,
+        now,
+        today: day::today(&spool, now)?.day,
+        stop: program.stop(),
+        progress: &|bytes| progress.add(bytes),
+    };
+    let sent = sender.send(&inputs, &recipients, &options(&args, &home, program), &run);
+    drop(progress);
+    let sent = match sent {
+        Err(SendError::Stopped) => return program.check_stop(),
+        other => other?,
+    };
+    sent.iter().for_each(|packet| program.say(packet.to_string()));
+    drop(run);
+    if !args.no_toss && recipients.iter().any(|to| to.node.id() == spool.own()) {
+        program.toss(&home, &spool, &secrets, &Scope { from: vec![spool.own()] }, &mut |program, event| {
+            if let Event::Delivered(delivered) = event {
+                program.detail(format_args!("{}: here", delivered.path.display()));
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn options(args: &Args, home: &Home, program: &Program) -> Options {
+    Options {
+        nice: args.nice,
+        ttl: args.ttl,
+        name: args.name.clone().map(OsString::into_vec),
+        once: args.once.clone(),
+        private: args.private,
+        pad: args.pad,
+        compress: match args.compress {
+            CompressWhen::Auto => Compress::Auto,
+            CompressWhen::Never => Compress::Never,
+            CompressWhen::Always => Compress::Always,
+        },
+        reserve: home.config().reserve,
+        threads: program.threads().get(),
+    }
+}
+
+fn inputs(args: &Args) -> Result<Vec<Input>, Failed> {
+    let mut inputs: Vec<Input> = args.files.iter().map(|file| Input::parse(file.as_os_str())).collect();
+    if let Some(list) = &args.files_from {
+        let names = split_list(&read_list(list)?, args.nul);
+        inputs.extend(names.into_iter().map(|name| Input::Path(name.into())));
+    }
+    let is_list_stdin = args.files_from.as_deref().is_some_and(|list| list.as_os_str() == "-");
+    let stdin_count = inputs.iter().filter(|input| **input == Input::Stdin).count() + usize::from(is_list_stdin);
+    match (inputs.len(), stdin_count) {
+        (0, _) if args.files_from.is_some() => Err(usage("the list of files is empty")),
+        (0, _) => Err(usage("no FILE; standard input is -")),
+        (_, 2..) => Err(usage("standard input can be read only once")),
+        (2.., _) if args.name.is_some() => Err(usage("--name goes with a single FILE")),
+        _ => Ok(inputs),
+    }
+}
+
+fn read_list(list: &PathBuf) -> Result<Vec<u8>, Failed> {
+    let mut bytes = Vec::new();
+    let read = match list.as_os_str() == "-" {
+        true => std::io::stdin().lock().read_to_end(&mut bytes),
+        false => std::fs::File::open(list).and_then(|mut file| file.read_to_end(&mut bytes)),
+    };
+    read.map_err(|cause| Complaint::new(Class::NoInput, format!("{}: read: {cause}", list.display())))?;
+    Ok(bytes)
+}
+
+fn usage(line: &str) -> Failed {
+    Complaint::new(Class::Usage, line).into()
+}
+
+fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec<Recipient<'a>>, Failed> {
+    let mut recipients = args.to.iter().map(|words| recipient(words, home)).collect::<Result<Vec<_>, _>>()?;
+    if input_count > 1 && recipients.iter().any(|to| matches!(to.place, Place::As(_))) {
+        return Err(usage("several FILEs cannot have one name: end the PATH with /"));
+    }
+    if args.copy_self {
+        recipients.push(Recipient { node: home.itself(), words: "--copy-self".into(), place: Place::Keep });
+    }
+    Ok(recipients)
+}
+
+fn recipient<'a>(words: &OsStr, home: &'a Home) -> Result<Recipient<'a>, Failed> {
+    let bytes = words.as_bytes();
+    let (node, path) = match bytes.iter().position(|byte| *byte == b':') {
+        Some(colon) => (&bytes[..colon], &bytes[colon + 1..]),
+        None => (bytes, &b""[..]),
+    };
+    let shown = words.to_string_lossy();
+    let place = Place::parse(path).map_err(|cause| {
+        Complaint::new(Class::Usage, format!("{shown}: {cause}"))
+            .with_remedy("PATH is relative to the other node's folder for us")
+    })?;
+    Ok(Recipient { node: home.node(&String::from_utf8_lossy(node))?, words: shown.into_owned(), place })
+}
+
+fn say_what_would_be_sent(program: &Program, inputs: &[Input], recipients: &[Recipient]) {
+    for input in inputs {
+        for to in recipients {
+            program.note(format_args!("would send {} to {}", input.path().display(), to.words));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! mb-toss: process what came.
+
+use clap::Parser;
+use mb_cli::{Arguments, Common, Complaint, Failed, Program};
+use mb_node::home::Home;
+use mb_node::toss::{Delivered, Event, Scope, watch};
+use mb_spool::class::Class;
+use mb_spool::layout::{Queue, Spool};
+use mb_wire::id::PacketId;
+use mb_wire::key::NodeSecrets;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Process what came: deliver files, keep what waits for bodies, put aside what cannot be processed
+#[derive(Parser)]
+#[command(name = "mb-toss", version, after_help = EXAMPLES)]
+struct Args {
+    /// Packets from bad/ to try again with --retry [all that are there]
+    packets: Vec<PacketId>,
+
+    /// Only what this node handed over in calls, and what came by stick
+    #[arg(long, value_name = "NODE")]
+    from: Vec<String>,
+
+    /// Bring packets back from bad/ and try them again
+    #[arg(long)]
+    retry: bool,
+
+    /// Go on, and toss whenever something comes
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
+
+    /// End each path with NUL
+    #[arg(short = '0', long = "null")]
+    nul: bool,
+
+    /// One JSON object for each delivery: packet, from, path
+    #[arg(long)]
+    json: bool,
+
+    /// Exit 3 if nothing was delivered
+    #[arg(long)]
+    require_work: bool,
+
+    /// Say on standard error what would be tossed
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mb-toss                                deliver what came; prints the path of each file
+  mb-toss -0 | xargs -0r ls -l           look at what was delivered
+  mb-toss --retry                        try again what is in bad/, after mending what was wrong";
+
+impl Arguments for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    mb_cli::main(run)
+}
+
+fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
+    if !args.retry && !args.packets.is_empty() {
+        return Err(Complaint::new(Class::Usage, "packets are named only with --retry").into());
+    }
+    let home = program.home()?;
+    let scope = Scope { from: args.from.iter().map(|word| Ok(home.node(word)?.id())).collect::<Result<_, Failed>>()? };
+    let spool = program.spool(&home)?;
+    if args.dry_run {
+        return say_what_waits(program, &spool);
+    }
+    program.out().end_with_nul(args.nul);
+    let secrets = program.unlock(&home)?;
+    if args.retry {
+        retry(program, &spool, &args.packets)?;
+    }
+    let watcher = args.watch.then(|| watch::Watcher::new(&spool)).transpose()?;
+    let mut count = toss(program, &home, &spool, &secrets, &scope, args.json)?;
+    if let Some(mut watcher) = watcher {
+        program.out().flush();
+        while watcher.wait(program.stop())? {
+            count += toss(program, &home, &spool, &secrets, &scope, args.json)?;
+            program.out().flush();
+        }
+    }
+    if args.require_work && count == 0 {
+        program.count(Class::Nothing);
+    }
+    Ok(())
+}
+
+fn toss(
+    program: &mut Program,
+    home: &Home,
+    spool: &Spool,
+    secrets: &NodeSecrets,
+    scope: &Scope,
+    as_json: bool,
+) -> Result<u64, Failed> {
+    let mut count = 0;
+    program.toss(home, spool, secrets, scope, &mut |program, event| match event {
+        Event::Delivered(delivered) => {
+            count += 1;
+            say(program, delivered, as_json);
+        }
+        Event::Waits { packet, missing } => {
+            program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));
+        }
+        Event::Failed(_) | Event::Doubt(_) => {}
+    })?;
+    Ok(count)
+}
+
+fn say(program: &mut Program, delivered: &Delivered, as_json: bool) {
+    if as_json {
+        let path = delivered.path.to_string_lossy();
+        program.json(&json!({ "packet": delivered.packet.to_string(), "from": delivered.author, "path": path }));
+    } else {
+        program.out().path(&delivered.path);
+    }
+}
+
+/// Back to where they came from, as far as anybody knows: what came by stick and what came in a call are opened alike.
+fn retry(program: &mut Program, spool: &Spool, packets: &[PacketId]) -> Result<(), Failed> {
+    let run = program.start_run(spool)?;
+    let queue = spool.queue(&spool.own(), Queue::Rx)?;
+    let Some(bad) = spool.find(&["bad"])? else { return Ok(()) };
+    let there = mb_spool::bodies::packets(&bad)?.envelopes;
+    for packet in if packets.is_empty() { &there } else { packets } {
+        if there.binary_search(packet).is_ok() {
+            mb_spool::bad::retry(spool, packet, &queue, &run)?;
+        } else {
+            program.fail(&Complaint::new(Class::No, format!("{packet}: not in bad/")));
+        }
+    }
+    Ok(())
+}
+
+fn say_what_waits(program: &mut Program, spool: &Spool) -> Result<(), Failed> {
+    for node in spool.nodes()?.into_iter().chain([spool.own()]) {
+        let Some(queue) = spool.find_queue(&node, Queue::Rx)? else { continue };
+        for packet in mb_spool::bodies::packets(&queue)?.envelopes {
+            program.note(format_args!("would toss {packet}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! What goes wrong while packets move: with one of them, or with the run.
+
+use std::path::PathBuf;
+
+use mb_spool::class::{Class, Failure};
+use mb_spool::durable;
+use mb_wire::envelope::EnvelopeError;
+use mb_wire::id::{NodeId, Root};
+
+/// What went wrong, at which path. Prints as `PATH: CAUSE`.
+#[derive(Debug, thiserror::Error)]
+pub enum CarryError {
+    /// A call failed.
+    #[error(transparent)]
+    Disk(#[from] durable::Error),
+    /// The folder has no `mailbag` in it.
+    #[error("no mailbag folder in {}: is it mounted? first time: --node NAME", .0.display())]
+    NoMailbag(PathBuf),
+    /// A packet for ourselves was to go out.
+    #[error("{0} is this node: nothing is carried from here to here")]
+    Ourselves(NodeId),
+    /// An envelope whose hash is not its name, or that is too long for one.
+    #[error("{}: damaged: it is not what its name says", .0.display())]
+    Damaged(PathBuf),
+    /// The envelope is whole, but its prefix breaks a rule.
+    #[error("{}: {cause}", path.display())]
+    Prefix {
+        /// The envelope.
+        path: PathBuf,
+        /// Which rule.
+        cause: EnvelopeError,
+    },
+    /// The envelope lies in the folder of another node.
+    #[error("{}: it is for {to}", path.display())]
+    OtherNode {
+        /// The envelope.
+        path: PathBuf,
+        /// For whom it is.
+        to: NodeId,
+    },
+    /// A body that the envelope lists is not there, or has another size.
+    #[error("{}: body missing: {root}", path.display())]
+    BodyMissing {
+        /// The envelope.
+        path: PathBuf,
+        /// The body.
+        root: Root,
+    },
+    /// A body whose tree is not what its name, or its envelope, says.
+    #[error("{}: damaged: it is not body {root}", path.display())]
+    BodyDamaged {
+        /// The body's file.
+        path: PathBuf,
+        /// The body.
+        root: Root,
+    },
+    /// A body went from the stick while a packet that needs it came.
+    #[error("{}: body was taken away meanwhile: {root}", path.display())]
+    BodyGone {
+        /// The envelope on the stick.
+        path: PathBuf,
+        /// The body.
+        root: Root,
+    },
+    /// What was written reads back otherwise.
+    #[error("{}: reads back otherwise than it was written", .0.display())]
+    ReadsBack(PathBuf),
+    /// Some packets did not fit.
+    #[error("{}: no room for {packet_count} packets ({len} bytes), which stay where they are", place.display())]
+    NoRoom {
+        /// Stick or spool.
+        place: PathBuf,
+        /// How many.
+        packet_count: u64,
+        /// Bytes that they would take.
+        len: u64,
+    },
+    /// One read after another failed.
+    #[error("{}: too many errors one after another", .0.display())]
+    GaveUp(PathBuf),
+}
+
+impl Failure for CarryError {
+    fn class(&self) -> Class {
+        match self {
+            CarryError::Disk(error) => error.class(),
+            CarryError::NoMailbag(_) => Class::NoInput,
+            CarryError::Ourselves(_) => Class::Usage,
+            CarryError::Damaged(_)
+            | CarryError::Prefix { .. }
+            | CarryError::OtherNode { .. }
+            | CarryError::BodyMissing { .. }
+            | CarryError::BodyDamaged { .. } => Class::Data,
+            CarryError::BodyGone { .. } | CarryError::NoRoom { .. } => Class::Later,
+            CarryError::ReadsBack(_) | CarryError::GaveUp(_) => Class::Io,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            CarryError::ReadsBack(_) => Some("the stick may be worn out, or smaller than it says".into()),
+            CarryError::GaveUp(_) => Some("was it pulled? what is whole counts; the next run goes on from here".into()),
+            CarryError::BodyGone { .. } => Some("run it again".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Out: packets from the spool's `tx/` to a stick.
+//!
+//! What goes: packets for nodes that have a folder on the stick, highest priority first, then smaller ones first, so
+//! that a full stick holds a useful subset. A packet leaves the spool when its envelope and all its bodies are durable on
+//! this one stick. What does not fit stays, and smaller ones after it may still go.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use mb_spool::batch::publish_all;
+use mb_spool::bodies::remove_packet;
+use mb_spool::class::Class;
+use mb_spool::durable::{self, DirRef, Lock, LockGuard};
+use mb_spool::layout::{Queue, Spool};
+use mb_spool::names::body_name;
+use mb_spool::run::Run;
+use mb_wire::envelope::{BodyName, packet_id, read_prefix};
+use mb_wire::id::{NodeId, PacketId, Root};
+
+use crate::batch::{Batch, Pending, is_envelope, read_back};
+use crate::copy::{CopyError, Work, copy_body, is_body};
+use crate::error::CarryError;
+use crate::folders::{Folders, Names, Place};
+use crate::order::{MOST_AT_ONCE, Waiting, next_waiting, read_bounded, sweep_orphans};
+use crate::part::{self, Part};
+use crate::report::{Event, Report, Watch};
+use crate::room::{Room, is_full};
+use crate::stick::{Stick, none_if_missing};
+
+/// Bodies that are known to be on the stick without looking again.
+const MOST_KNOWN: usize = 64 * 1024;
+
+/// What is asked of a run.
+#[derive(Clone, Copy)]
+pub struct OutOptions<'a> {
+    /// Nodes that get a folder on the stick.
+    pub nodes: &'a [NodeId],
+    /// The packets stay in the spool as well.
+    pub keep: bool,
+    /// Everything is read back from the stick before the source goes.
+    pub verify: bool,
+    /// Bytes that this run may write to the stick.
+    pub max_bytes: Option<u64>,
+    /// Threads, and the flag that stops them.
+    pub work: Work<'a>,
+}
+
+/// Moves packets from `tx/` to the stick. Everything told as moved is durable there.
+///
+/// Returns an error if the run could not go on: a sync failed, the stick went away. A crash at any point leaves each packet
+/// whole in `tx/`, or whole and durable on the stick, or both.
+pub fn out(
+    spool: &Spool,
+    stick: &Stick,
+    run: &Run,
+    options: OutOptions,
+    watch: &mut dyn Watch,
+) -> Result<Report, CarryError> {
+    publish_all(spool, run)?;
+    part::recover(stick)?;
+    let mut folders = Folders::default();
+    make_nodes(spool, stick, options.nodes, &mut folders)?;
+    let (nodes, queues) = destinations(spool, stick)?;
+    queues.iter().try_for_each(|queue| sweep_orphans(queue, run))?;
+    let room = Room::new(stick.root(), 0, options.max_bytes.unwrap_or(u64::MAX));
+    let mut out = Out {
+        spool,
+        stick,
+        run,
+        options,
+        watch,
+        nodes,
+        queues,
+        folders,
+        room,
+        part: None,
+        batch: Batch::default(),
+        on_stick: HashSet::new(),
+        left: (0, 0),
+        report: Report::default(),
+    };
+    let done = out.all();
+    let ended = out.end();
+    done.and(ended)?;
+    Ok(out.report)
+}
+
+/// Tells what a run would move, and writes nothing. `stick`: none if it would be made.
+pub fn would_go(
+    spool: &Spool,
+    stick: Option<&Stick>,
+    options: OutOptions,
+    watch: &mut dyn Watch,
+) -> Result<Report, CarryError> {
+    let mut report = Report::default();
+    let mut allowed = options.max_bytes.unwrap_or(u64::MAX);
+    let (mut nodes, mut queues) = (Vec::new(), Vec::new());
+    for node in spool.nodes()? {
+        let goes = options.nodes.contains(&node) || stick.map_or(Ok(false), |s| s.node(&node).map(|dir| dir.is_some()))?;
+        if let Some(queue) = spool.find_queue(&node, Queue::Tx)?.filter(|_| goes && node != spool.own()) {
+            nodes.push(node);
+            queues.push(queue);
+        }
+    }
+    for waiting in next_waiting(&queues, None)? {
+        if waiting.len <= allowed {
+            allowed -= waiting.len;
+            report.packet_count += 1;
+            let (packet, to, len) = (waiting.packet, nodes[waiting.queue as usize], waiting.len);
+            watch.moved(Event::Out { packet, to, len });
+        }
+    }
+    Ok(report)
+}
+
+fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Folders) -> Result<(), CarryError> {
+    if nodes.contains(&spool.own()) {
+        return Err(CarryError::Ourselves(spool.own()));
+    }
+    let mut names = Names::default();
+    for node in nodes {
+        names.add(stick, &Place::Node(*node), folders)?;
+    }
+    if !nodes.is_empty() {
+        names.wait(stick)?;
+    }
+    Ok(())
+}
+
+/// The nodes for which there is a queue here and a folder there.
+fn destinations(spool: &Spool, stick: &Stick) -> durable::Result<(Vec<NodeId>, Vec<DirRef>)> {
+    let (mut nodes, mut queues) = (Vec::new(), Vec::new());
+    for node in spool.nodes()?.into_iter().filter(|node| *node != spool.own()) {
+        if stick.node(&node)?.is_some()
+            && let Some(queue) = spool.find_queue(&node, Queue::Tx)?
+        {
+            nodes.push(node);
+            queues.push(queue);
+        }
+    }
+    Ok((nodes, queues))
+}
+
+/// Why a packet does not go now.
+enum Setback {
+    /// It is not there any more, or another run is at it.
+    Gone,
+    /// Something is wrong with it.
+    Bad(CarryError),
+    /// It does not fit; it would take so many bytes.
+    NoRoom,
+    /// The run was asked to stop.
+    Stopped,
+    /// The run cannot go on.
+    Fatal(CarryError),
+}
+
+/// A failed call in the spool concerns one packet, unless it would fail for all.
+fn in_spool(error: durable::Error) -> Setback {
+    match error.class() {
+        _ if error.is_missing() => Setback::Gone,
+        Class::Later => Setback::Fatal(error.into()),
+        _ => Setback::Bad(error.into()),
+    }
+}
+
+/// A failed call on the stick concerns all packets, unless there is no room for this one or something stands in its way.
+fn on_stick(error: durable::Error) -> Setback {
+    match error {
+        error if is_full(&error) => Setback::NoRoom,
+        error if error.is_wrong_kind() => Setback::Bad(error.into()),
+        error => Setback::Fatal(error.into()),
+    }
+}
+
+/// A packet in the spool that may go.
+struct Source {
+    packet: PacketId,
+    queue: DirRef,
+    to: NodeId,
+    envelope: Vec<u8>,
+    bodies: Vec<BodyName>,
+    lock: Option<LockGuard>,
+}
+
+impl Source {
+    fn path(&self) -> PathBuf {
+        self.queue.path().join(self.packet.to_string())
+    }
+}
+
+struct Out<'a> {
+    spool: &'a Spool,
+    stick: &'a Stick,
+    run: &'a Run,
+    options: OutOptions<'a>,
+    watch: &'a mut dyn Watch,
+    nodes: Vec<NodeId>,
+    queues: Vec<DirRef>,
+    folders: Folders,
+    room: Room,
+    part: Option<Part>,
+    batch: Batch,
+    /// Bodies on the stick that were read, or placed, by this run.
+    on_stick: HashSet<Root>,
+    /// Packets that did not fit, and their bytes.
+    left: (u64, u64),
+    report: Report,
+}
+
+impl Out<'_> {
+    fn all(&mut self) -> Result<(), CarryError> {
+        let mut after = None;
+        loop {
+            let waiting = next_waiting(&self.queues, after)?;
+            for waiting in &waiting {
+                if self.options.work.is_stopped() {
+                    self.report.is_stopped = true;
+                    return self.commit();
+                }
+                self.one(waiting)?;
+                if self.batch.is_full() {
+                    self.commit()?;
+                }
+            }
+            match waiting.last() {
+                Some(last) if waiting.len() == MOST_AT_ONCE => after = Some(*last),
+                _ => return self.commit(),
+            }
+        }
+    }
+
+    fn one(&mut self, waiting: &Waiting) -> Result<(), CarryError> {
+        match self.put(waiting) {
+            Ok(()) | Err(Setback::Gone) => {}
+            Err(Setback::Bad(error)) => self.watch.failed(error),
+            Err(Setback::NoRoom) => self.leave(waiting.len),
+            Err(Setback::Stopped) => self.report.is_stopped = true,
+            Err(Setback::Fatal(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, len: u64) {
+        self.room.forget();
+        self.left = (self.left.0 + 1, self.left.1.saturating_add(len));
+    }
+
+    /// Writes all of a packet into `part/RUN` and takes it into the batch.
+    fn put(&mut self, waiting: &Waiting) -> Result<(), Setback> {
+        let source = self.read(waiting)?;
+        self.check_sources(&source)?;
+        self.make_room(&source)?;
+        let mut written = Vec::new();
+        let put = self.put_files(&source, &mut written);
+        if let Err(Setback::Bad(_) | Setback::NoRoom) = put {
+            // It must not keep others from fitting.
+            written.iter().try_for_each(|root| self.drop_body(root)).map_err(on_stick)?;
+        }
+        let is_written = put?;
+        let Source { packet, to, envelope, bodies, lock, .. } = source;
+        let len = envelope.len() as u64 + bodies.iter().map(|body| body.size).sum::<u64>();
+        self.batch.packets.push(Pending { packet, to, queue: waiting.queue, bodies, is_written, len, _lock: lock });
+        Ok(())
+    }
+
+    /// Claims and reads a packet's envelope.
+    fn read(&self, waiting: &Waiting) -> Result<Source, Setback> {
+        let (queue, to) = (self.queues[waiting.queue as usize].clone(), self.nodes[waiting.queue as usize]);
+        let packet = waiting.packet;
+        let name = packet.to_string();
+        let file = queue.open(name.as_ref()).map_err(in_spool)?;
+        let lock = match file.try_lock().map_err(in_spool)? {
+            Lock::Held(guard) => Some(guard),
+            Lock::Unsupported => None,
+            Lock::Busy => return Err(Setback::Gone),
+        };
+        // Whoever had the lock before may have removed it.
+        queue.stat(name.as_ref()).map_err(in_spool)?;
+        let path = queue.path().join(&name);
+        let envelope = read_bounded(&file).map_err(in_spool)?.filter(|envelope| packet_id(envelope) == packet);
+        let Some(envelope) = envelope else { return Err(Setback::Bad(CarryError::Damaged(path))) };
+        match read_prefix(&envelope) {
+            Ok(prefix) if prefix.to != to => Err(Setback::Bad(CarryError::OtherNode { path, to: prefix.to })),
+            Ok(prefix) => Ok(Source { packet, queue, to, envelope, bodies: prefix.bodies, lock }),
+            Err(cause) => Err(Setback::Bad(CarryError::Prefix { path, cause })),
+        }
+    }
+
+    /// All bodies are there and of the right size, or none of the packet is put on the stick.
+    fn check_sources(&self, source: &Source) -> Result<(), Setback> {
+        for (number, body) in source.bodies.iter().enumerate() {
+            let stat = none_if_missing(source.queue.stat(body_name(&source.packet, number).as_ref())).map_err(in_spool)?;
+            if stat.is_none_or(|stat| stat.len != body.size) {
+                return Err(Setback::Bad(CarryError::BodyMissing { path: source.path(), root: body.root }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees that the packet fits; if need be, unfinished bodies of others go.
+    fn make_room(&mut self, source: &Source) -> Result<(), Setback> {
+        let sizes = self.missing_sizes(source).map_err(on_stick)?;
+        if self.room.fits(&sizes).map_err(on_stick)? {
+            return Ok(());
+        }
+        let own: Vec<Root> = source.bodies.iter().map(|body| body.root).collect();
+        if part::clear_resting(self.stick, &own).map_err(on_stick)? && self.room.fits(&sizes).map_err(on_stick)? {
+            return Ok(());
+        }
+        Err(Setback::NoRoom)
+    }
+
+    /// The sizes of the files that are still to be written.
+    fn missing_sizes(&self, source: &Source) -> durable::Result<Vec<u64>> {
+        let mut sizes = vec![source.envelope.len() as u64];
+        for body in &source.bodies {
+            if !self.batch.has(&body.root) && !self.stick.has_body(&body.root, body.size)? {
+                sizes.push(body.size.saturating_sub(part::resting_len(self.stick, &body.root)?));
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// Puts bodies, then the envelope. Whether the envelope was written; the bodies that were, in `written`.
+    fn put_files(&mut self, source: &Source, written: &mut Vec<Root>) -> Result<bool, Setback> {
+        for (number, body) in source.bodies.iter().enumerate() {
+            if self.is_there(body)? {
+                continue;
+            }
+            written.push(body.root);
+            self.copy(source, number, body)?;
+        }
+        self.put_envelope(source)
+    }
+
+    /// Whether the stick has the body, read to the end unless this run knows it.
+    fn is_there(&mut self, body: &BodyName) -> Result<bool, Setback> {
+        if self.batch.has(&body.root) {
+            return Ok(true);
+        }
+        let Some(file) = self.stick.open_body(&body.root).map_err(on_stick)? else { return Ok(false) };
+        if self.on_stick.contains(&body.root) {
+            return Ok(true);
+        }
+        file.uncache();
+        match is_body(&file, body, self.options.work) {
+            Ok(true) => {}
+            Err(CopyError::Stopped) => return Err(Setback::Stopped),
+            // One that cannot be read is as good as none: it is replaced.
+            _ => return Ok(false),
+        }
+        // A name that is there need not be durable; the folders above are synced with the batch.
+        let shard = self.folders.get(self.stick, &Place::of_body(&body.root)).map_err(on_stick)?;
+        file.sync().and_then(|()| shard.sync()).map_err(on_stick)?;
+        self.know(body.root);
+        Ok(true)
+    }
+
+    fn know(&mut self, root: Root) {
+        if self.on_stick.len() >= MOST_KNOWN {
+            self.on_stick.clear();
+        }
+        self.on_stick.insert(root);
+    }
+
+    fn copy(&mut self, source: &Source, number: usize, body: &BodyName) -> Result<(), Setback> {
+        // Room for its folder first: the name itself is made when all is durable.
+        self.folders.get(self.stick, &Place::of_body(&body.root)).map_err(on_stick)?;
+        let from = source.queue.open(body_name(&source.packet, number).as_ref()).map_err(in_spool)?;
+        let part = open_part(&mut self.part, self.stick, self.run).map_err(on_stick)?;
+        let target = part.body_file(&body.root).map_err(on_stick)?;
+        let there = target.stat().map_err(on_stick)?.len.min(body.size);
+        copy_body(&from, body, &target, self.options.work).map_err(|error| match error {
+            CopyError::Source(error) => in_spool(error),
+            CopyError::Target(error) => on_stick(error),
+            CopyError::Damaged => {
+                let path = source.queue.path().join(body_name(&source.packet, number));
+                Setback::Bad(CarryError::BodyDamaged { path, root: body.root })
+            }
+            CopyError::Stopped => Setback::Stopped,
+        })?;
+        self.batch.wrote_body(target, part, body);
+        self.wrote(body.size - there);
+        Ok(())
+    }
+
+    /// `false` if the very same is on the stick already.
+    fn put_envelope(&mut self, source: &Source) -> Result<bool, Setback> {
+        let shard = self.folders.get(self.stick, &Place::of_packet(&source.to, &source.packet)).map_err(on_stick)?;
+        if is_envelope(&shard, &source.packet).map_err(on_stick)? {
+            let file = shard.open(source.packet.to_string().as_ref()).map_err(on_stick)?;
+            file.sync().map_err(on_stick)?;
+            return Ok(false);
+        }
+        let part = open_part(&mut self.part, self.stick, self.run).map_err(on_stick)?;
+        let file = part.write_packet(&source.packet, &source.envelope).map_err(on_stick)?;
+        self.batch.wrote_packet(file, part, &source.packet);
+        self.wrote(source.envelope.len() as u64);
+        Ok(true)
+    }
+
+    fn wrote(&mut self, len: u64) {
+        self.room.take(&[len]);
+        self.report.written_len += len;
+    }
+
+    fn drop_body(&mut self, root: &Root) -> durable::Result<()> {
+        match &self.part {
+            Some(part) => self.batch.drop_body(part, root),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the batch durable on the stick, and removes its packets from the spool.
+    fn commit(&mut self) -> Result<(), CarryError> {
+        if self.batch.packets.is_empty() {
+            return Ok(());
+        }
+        let part = open_part(&mut self.part, self.stick, self.run)?;
+        let done = self.batch.commit(self.stick, part, &mut self.folders)?;
+        done.left.iter().for_each(|pending| self.leave(pending.len));
+        let mut read = HashSet::new();
+        for pending in &done.packets {
+            if let Some(failure) = self.doubt(pending, &mut read)? {
+                self.watch.failed(failure);
+                continue;
+            }
+            pending.bodies.iter().for_each(|body| self.know(body.root));
+            self.remove_source(pending)?;
+        }
+        Ok(())
+    }
+
+    /// What keeps a packet that was put on the stick from leaving the spool.
+    fn doubt(&self, pending: &Pending, read: &mut HashSet<Root>) -> Result<Option<CarryError>, CarryError> {
+        // Looked at after the envelope was there: whoever sweeps bodies looks for envelopes after it took one aside.
+        for body in &pending.bodies {
+            if !self.stick.has_body(&body.root, body.size)? {
+                let path = self.stick.root().path().join(pending.to.to_string()).join(pending.packet.to_string());
+                return Ok(Some(CarryError::BodyGone { path, root: body.root }));
+            }
+        }
+        if !self.options.verify {
+            return Ok(None);
+        }
+        match read_back(self.stick, pending, read, self.options.work) {
+            Ok(wrong) => Ok(wrong.map(CarryError::ReadsBack)),
+            Err(CopyError::Source(error) | CopyError::Target(error)) => Err(error.into()),
+            Err(CopyError::Damaged | CopyError::Stopped) => Ok(None),
+        }
+    }
+
+    fn remove_source(&mut self, pending: &Pending) -> Result<(), CarryError> {
+        let (packet, to, len) = (pending.packet, pending.to, pending.len);
+        if !self.options.keep {
+            let roots: Vec<Root> = pending.bodies.iter().map(|body| body.root).collect();
+            remove_packet(self.spool, &self.queues[pending.queue as usize], &packet, &roots, self.run)?;
+        }
+        self.report.packet_count += 1;
+        self.watch.moved(Event::Out { packet, to, len });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), CarryError> {
+        if let (packet_count @ 1.., len) = self.left {
+            let place = self.stick.dir().path().to_owned();
+            self.watch.failed(CarryError::NoRoom { place, packet_count, len });
+        }
+        match self.part.take() {
+            Some(part) => Ok(part.finish(self.stick)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The run's folder on the stick: made when there is something to put into it.
+fn open_part<'a>(part: &'a mut Option<Part>, stick: &Stick, run: &Run) -> durable::Result<&'a mut Part> {
+    match part {
+        Some(part) => Ok(part),
+        none => Ok(none.insert(Part::open(stick, run)?)),
+    }
+}

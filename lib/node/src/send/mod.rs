@@ -1,0 +1,402 @@
+//! Send: files, folders and streams become packets, all of one call or none.
+//!
+//! One pass over the input, constant memory, all cores: inputs are opened one after another, small ones are sealed in
+//! parallel, a large one is cut, sealed and hashed by all threads. For several recipients the body is made once.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use mb_spool::batch::{Batch, publish_all, send_lone};
+use mb_spool::blocks::for_each_block;
+use mb_spool::class::{Class, Failure};
+use mb_spool::durable;
+use mb_spool::layout::Spool;
+use mb_spool::once::{self, OnceRecord, record_name};
+use mb_spool::run::Run;
+use mb_wire::card::CardError;
+use mb_wire::envelope::EnvelopeError;
+use mb_wire::hash::Digest;
+use mb_wire::id::PacketId;
+use mb_wire::key::NodeSecrets;
+use mb_wire::path::PathError;
+
+use crate::config::KnownNode;
+
+/// Where the parts of a payload go: inline or into bodies.
+mod pack;
+/// Letters and envelopes of one input.
+mod letter;
+/// Opening what is to be sent.
+mod source;
+/// A folder as a stream.
+mod folder;
+
+pub use pack::Compress;
+pub use source::Input;
+
+/// Random bytes, from the system.
+pub type Random<'a> = &'a (dyn Fn(&mut [u8]) -> io::Result<()> + Sync);
+
+/// What a body may be shared by at a receiver, at the most (`[link] most_sharing`): over it, a new one is made.
+const MOST_SHARING: usize = 64;
+
+/// One `-t NODE[:PATH]`.
+#[derive(Clone)]
+pub struct Recipient<'a> {
+    /// The node.
+    pub node: &'a KnownNode,
+    /// The words as they were typed: part of what `--once` remembers.
+    pub words: String,
+    /// What the path says.
+    pub place: Place,
+}
+
+/// What the PATH of `NODE:PATH` says about the name at the other end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing: the name is kept.
+    Keep,
+    /// `PATH/`: the name is kept, in that folder.
+    Into(Vec<u8>),
+    /// `PATH`: the whole path.
+    As(Vec<u8>),
+}
+
+impl Place {
+    /// Reads the PATH of `NODE:PATH`.
+    pub fn parse(path: &[u8]) -> Result<Place, PathError> {
+        if path.is_empty() {
+            return Ok(Place::Keep);
+        }
+        let (path, is_folder) = match path.strip_suffix(b"/") {
+            Some(folder) => (folder, true),
+            None => (path, false),
+        };
+        mb_wire::path::check(path)?;
+        Ok(if is_folder { Place::Into(path.to_vec()) } else { Place::As(path.to_vec()) })
+    }
+
+    /// The path at the other end of something that is called `name` here.
+    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        match self {
+            Place::Keep => name.to_vec(),
+            Place::Into(folder) => [folder, &b"/"[..], name].concat(),
+            Place::As(path) => path.clone(),
+        }
+    }
+}
+
+/// How to send.
+pub struct Options {
+    /// Priority; otherwise each recipient's own.
+    pub nice: Option<u8>,
+    /// Days; otherwise each recipient's own.
+    pub ttl: Option<u16>,
+    /// Name at the other end, of the only input.
+    pub name: Option<Vec<u8>>,
+    /// Send this once.
+    pub once: Option<String>,
+    /// A body for each recipient.
+    pub private: bool,
+    /// Fill bodies up to a Padmé size.
+    pub pad: bool,
+    /// Whether to compress.
+    pub compress: Compress,
+    /// Bytes to leave free on the disk.
+    pub reserve: u64,
+    /// Threads to work with.
+    pub threads: usize,
+}
+
+/// What sending needs besides what is sent.
+pub struct Sender<'a> {
+    /// Where packets go.
+    pub spool: &'a Spool,
+    /// Who signs.
+    pub secrets: &'a NodeSecrets,
+    /// Where randomness comes from.
+    pub random: Random<'a>,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// The day to work with.
+    pub today: u32,
+    /// Set when the user wants to stop.
+    pub stop: &'a AtomicBool,
+    /// Told of bytes read.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Why nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The spool could not be written.
+    #[error(transparent)]
+    Disk(#[from] durable::Error),
+    /// An input could not be read.
+    #[error("{}: {attempt}: {cause}", shown(path))]
+    Input {
+        /// The input.
+        path: PathBuf,
+        /// What was tried.
+        attempt: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// An input is something that cannot be sent.
+    #[error("{}: {what}", shown(path))]
+    Unfit {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An input has no name that could be used at the other end.
+    #[error("{0}: no name for it at the other end")]
+    NoName(String),
+    /// The path at the other end cannot be.
+    #[error("{}: {cause}", String::from_utf8_lossy(path).escape_debug())]
+    Path {
+        /// The path.
+        path: Vec<u8>,
+        /// What is wrong with it.
+        cause: PathError,
+    },
+    /// A recipient's card has no key to seal to.
+    #[error("{node}: {cause}")]
+    Card {
+        /// The recipient.
+        node: String,
+        /// What is wrong with the card.
+        cause: CardError,
+    },
+    /// The input has too many ranges, or its letter does not fit.
+    #[error("{}: {cause}", shown(path))]
+    Large {
+        /// The input.
+        path: PathBuf,
+        /// What does not fit.
+        cause: EnvelopeError,
+    },
+    /// Another input was sent under this `--once` key.
+    #[error("--once {0}: other input was sent under this key")]
+    OtherInput(String),
+    /// There is not enough room.
+    #[error("{spool}: not enough room: {free} bytes are free, of which {reserve} are kept back")]
+    NoRoom {
+        /// The spool.
+        spool: String,
+        /// Bytes free.
+        free: u64,
+        /// Bytes kept back.
+        reserve: u64,
+    },
+    /// The system gave no randomness.
+    #[error("random bytes: {0}")]
+    Random(#[source] io::Error),
+    /// The user stopped it.
+    #[error("stopped")]
+    Stopped,
+}
+
+fn shown(path: &std::path::Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
+}
+
+impl Failure for SendError {
+    fn class(&self) -> Class {
+        match self {
+            SendError::Disk(error) => error.class(),
+            SendError::Input { .. } => Class::NoInput,
+            SendError::Unfit { .. } | SendError::Large { .. } | SendError::OtherInput(_) => Class::Data,
+            SendError::NoName(_) | SendError::Path { .. } => Class::Usage,
+            SendError::Card { .. } => Class::Data,
+            SendError::NoRoom { .. } | SendError::Stopped => Class::Later,
+            SendError::Random(_) => Class::Io,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            SendError::NoName(_) => Some("give it one: --name NAME, or -t NODE:PATH".into()),
+            SendError::Card { .. } => Some("ask the node for its newest card, and add it with mb-node add".into()),
+            SendError::OtherInput(_) => Some("use another key; this one lives until its packets' last day".into()),
+            SendError::Unfit { .. } => Some("nothing was sent; leave it out, or pack it with tar".into()),
+            _ => None,
+        }
+    }
+}
+
+/// What was sent: for each input, in order, the packet of each recipient, in order.
+pub type Sent = Vec<PacketId>;
+
+impl Sender<'_> {
+    /// Sends every input to every recipient. On an error, a crash or a stop nothing was sent; after `Ok` everything is
+    /// durable.
+    pub fn send(&self, inputs: &[Input], to: &[Recipient], options: &Options, run: &Run) -> Result<Sent, SendError> {
+        publish_all(self.spool, run)?;
+        let record = options.once.as_ref().map(|key| record_name(key, to.iter().map(|to| &*to.words)));
+        if let (Some(key), Some(name)) = (&options.once, &record)
+            && let Some(sent) = self.sent_before(key, name, inputs, options)?
+        {
+            return Ok(sent);
+        }
+        if inputs.len() * to.len() == 1
+            && record.is_none()
+            && let Some(packet) = self.send_small(&inputs[0], &to[0], options, run)?
+        {
+            return Ok(vec![packet]);
+        }
+        self.send_batch(inputs, to, options, record, run)
+    }
+
+    /// What an earlier run sent under the same key, if it was the same input.
+    fn sent_before(
+        &self,
+        key: &str,
+        name: &str,
+        inputs: &[Input],
+        options: &Options,
+    ) -> Result<Option<Sent>, SendError> {
+        let Some(record) = once::read(self.spool, name)? else { return Ok(None) };
+        if record.end < self.today {
+            once::forget(self.spool, name)?;
+            return Ok(None);
+        }
+        let mut digests = Vec::new();
+        for input in inputs {
+            let mut source = source::open(input, options, true)?;
+            source.read_through(self.stop)?;
+            digests.push(source.digest());
+        }
+        if input_digest(&digests) != record.input {
+            return Err(SendError::OtherInput(key.into()));
+        }
+        Ok(Some(record.packets))
+    }
+
+    /// The only packet of a call, if it has no body: two syncs and one rename.
+    fn send_small(
+        &self,
+        input: &Input,
+        to: &Recipient,
+        options: &Options,
+        run: &Run,
+    ) -> Result<Option<PacketId>, SendError> {
+        if !input.is_surely_small() {
+            return Ok(None);
+        }
+        let mut source = source::open(input, options, false)?;
+        let Some(payload) = source.read_small()? else { return Ok(None) };
+        let letters = self.letters(&source, std::slice::from_ref(to), options, &pack::Packed::Inline(payload))?;
+        self.check_room(0, options)?;
+        Ok(Some(send_lone(self.spool, run, &to.node.id(), &letters[0].envelope)?))
+    }
+
+    fn send_batch(
+        &self,
+        inputs: &[Input],
+        to: &[Recipient],
+        options: &Options,
+        record: Option<String>,
+        run: &Run,
+    ) -> Result<Sent, SendError> {
+        let batch = Batch::new(self.spool, run)?;
+        let done = Mutex::new(Vec::new());
+        let packer = pack::Packer { sender: self, options, run, batch: &batch, copies: copies(to.len(), options) };
+        let mut rest = inputs.iter().enumerate();
+        let read = |_: &mut Vec<u8>| {
+            let Some((number, input)) = rest.next() else { return Ok(None) };
+            self.check_stop()?;
+            let mut source = source::open(input, options, record.is_some())?;
+            let packed = packer.pack(&mut source)?;
+            Ok(Some((number, source, packed)))
+        };
+        let work = |(number, mut source, packed): (usize, source::Source, pack::Packed), _: &mut Vec<u8>| {
+            let mut packets = Vec::with_capacity(to.len());
+            for letter in self.letters(&source, to, options, &packed)? {
+                packets.push(batch.add(letter.to, &letter.envelope, &letter.bodies)?);
+            }
+            lock(&done).push((number, packets, record.is_some().then(|| source.digest())));
+            Ok::<(), SendError>(())
+        };
+        for_each_block(options.threads, read, work)?;
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_unstable_by_key(|(number, ..)| *number);
+        let packets: Sent = done.iter().flat_map(|(_, packets, _)| packets.iter().copied()).collect();
+        let Some(name) = record else {
+            batch.commit(None)?;
+            return Ok(packets);
+        };
+        let digests: Vec<Digest> = done.iter().filter_map(|(.., digest)| *digest).collect();
+        let end = to.iter().map(|to| self.end(to, options)).max().unwrap_or(self.today);
+        let record = OnceRecord { name, end, input: input_digest(&digests), packets };
+        let first = batch.commit(Some(&record))?;
+        Ok(first.map_or(record.packets, |first| first.packets))
+    }
+
+    /// The last day of a packet for `to`.
+    fn end(&self, to: &Recipient, options: &Options) -> u32 {
+        self.today.saturating_add(u32::from(options.ttl.unwrap_or(to.node.send.ttl)))
+    }
+
+    fn check_stop(&self) -> Result<(), SendError> {
+        if self.stop.load(Ordering::Relaxed) { Err(SendError::Stopped) } else { Ok(()) }
+    }
+
+    /// Refuses to go on when `coming` more bytes would leave less than the reserve.
+    fn check_room(&self, coming: u64, options: &Options) -> Result<(), SendError> {
+        let (free, reserve) = (self.spool.root().free_space()?, options.reserve);
+        if free < reserve.saturating_add(coming) {
+            let spool = self.spool.root().path().display().to_string();
+            return Err(SendError::NoRoom { spool, free, reserve });
+        }
+        Ok(())
+    }
+}
+
+/// How many bodies are made of one payload.
+fn copies(recipients: usize, options: &Options) -> usize {
+    if options.private { recipients } else { recipients.div_ceil(MOST_SHARING) }
+}
+
+fn input_digest(digests: &[Digest]) -> Digest {
+    let parts: Vec<&[u8]> = digests.iter().map(|digest| &digest[..]).collect();
+    mb_wire::hash::hash(mb_wire::hash::Label::Input, &parts)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The names of files in a list, separated by newlines or NULs.
+pub fn split_list(list: &[u8], nul: bool) -> Vec<OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    let separator = if nul { 0 } else { b'\n' };
+    let names = list.split(|byte| *byte == separator).filter(|name| !name.is_empty());
+    names.map(|name| OsString::from_vec(name.to_vec())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_folder_when_it_ends_with_a_slash() {
+        assert_eq!(Place::parse(b""), Ok(Place::Keep));
+        assert_eq!(Place::parse(b"reports/"), Ok(Place::Into(b"reports".to_vec())));
+        assert_eq!(Place::parse(b"reports/may.pdf"), Ok(Place::As(b"reports/may.pdf".to_vec())));
+        for wrong in [&b"/"[..], b"/etc/passwd", b"a//b", b"../x", b"a/./b", b"a\0b"] {
+            assert!(Place::parse(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(Place::Into(b"reports".to_vec()).path_of(b"may.pdf"), b"reports/may.pdf");
+    }
+
+    #[test]
+    fn a_list_has_a_name_on_each_line_or_between_nuls() {
+        assert_eq!(split_list(b"a\nb c\n\n", false), ["a", "b c"]);
+        assert_eq!(split_list(b"a\nb\0c\0", true), ["a\nb", "c"]);
+    }
+}

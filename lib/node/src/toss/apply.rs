@@ -1,0 +1,343 @@
+//! Apply: a batch of packets through the steps of delivery, one barrier a step.
+
+use std::sync::{Mutex, PoisonError};
+
+use mb_spool::barrier::Barrier;
+use mb_spool::blocks::for_each_block;
+use mb_spool::bodies::{link_from_index, remove_packet};
+use mb_spool::class::{Class, Failure};
+use mb_spool::day::Today;
+use mb_spool::deliver::{Delivery, FreeNames};
+use mb_spool::durable::{self, FileRef, Lock, LockGuard};
+use mb_spool::envelopes::{self, Read};
+use mb_spool::names::body_name;
+use mb_spool::run::Run;
+use mb_spool::seen::{self, DoneMark, Seen};
+use mb_spool::{bad, bodies};
+use mb_wire::id::{PacketId, Root};
+
+use super::decide::{Decision, Deliver, Known, Refusal, decide};
+use super::payload::PayloadError;
+use super::stage::{Shared, Stage};
+use super::{Delivered, Event, Failed, Source, Tell, Tosser, wait};
+
+/// A batch of packets from one queue.
+pub struct Batch<'b, 'a> {
+    pub tosser: &'b Tosser<'a>,
+    pub source: &'b Source,
+    pub today: &'b Today,
+    pub run: &'b Run,
+}
+
+/// A packet that this run has claimed.
+struct Claimed {
+    packet: PacketId,
+    envelope: Read,
+    /// Keeps other tossers away while it lives; no promise hangs on it.
+    _lock: Option<LockGuard>,
+}
+
+/// What became of a packet before the barriers.
+enum Fate {
+    /// Its payload is staged, or was staged by another run.
+    Staged(Delivery),
+    /// It has been delivered before.
+    Done,
+    /// It is large: staged by itself, with all threads.
+    Large,
+    /// It lacks bodies.
+    Waits(Vec<usize>),
+    /// It goes to `bad/`, or stays.
+    Refused(Refusal),
+    /// The system failed; it stays.
+    Failed(durable::Error),
+}
+
+struct Item<'a> {
+    packet: PacketId,
+    roots: Vec<Root>,
+    deliver: Option<Box<Deliver<'a>>>,
+    fate: Fate,
+    _lock: Option<LockGuard>,
+}
+
+/// A payload up to this long is staged beside others; a longer one gets all threads.
+const LARGE_LEN: u64 = 4 << 20;
+
+impl<'a> Batch<'_, 'a> {
+    /// Tosses the packets. Only what ends the whole run is an error.
+    pub fn toss(&self, packets: &[PacketId], tell: Tell) -> durable::Result<()> {
+        let shared = Mutex::new(Shared::default());
+        let stage = self.stage(&shared);
+        let mut items = self.decide_and_stage(packets, &stage)?;
+        for item in items.iter_mut().filter(|item| matches!(item.fate, Fate::Large)) {
+            if let Some(deliver) = &item.deliver {
+                item.fate = self.stage_letter(deliver, &stage, self.tosser.threads);
+            }
+        }
+        let barrier = std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner).barrier);
+        self.deliver(items, barrier, tell)
+    }
+
+    fn stage<'b>(&'b self, shared: &'b Mutex<Shared>) -> Stage<'b> {
+        let Tosser { spool, spool_path, open, reserve, .. } = *self.tosser;
+        Stage { spool, run: self.run, open, spool_path, reserve, shared }
+    }
+
+    /// Claims, reads, decides and, if the payload is small, stages: on all threads.
+    fn decide_and_stage(&self, packets: &[PacketId], stage: &Stage) -> durable::Result<Vec<Item<'a>>> {
+        let known = Known {
+            own: self.tosser.spool.own(),
+            today: self.today.day,
+            is_doubted: self.today.doubt.is_some(),
+            floor: seen::floor(self.tosser.spool)?,
+            nodes: self.tosser.nodes,
+            keys: self.tosser.keys,
+        };
+        let items = Mutex::new(Vec::with_capacity(packets.len()));
+        let mut rest = packets.iter();
+        let read = |_: &mut Vec<u8>| {
+            for packet in rest.by_ref() {
+                if let Some(claimed) = self.claim(packet)? {
+                    return Ok(Some(claimed));
+                }
+            }
+            Ok(None)
+        };
+        let work = |claimed: Claimed, _: &mut Vec<u8>| {
+            let item = self.examine(claimed, &known, stage);
+            items.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+            Ok::<(), durable::Error>(())
+        };
+        for_each_block(self.tosser.threads, read, work)?;
+        let mut items = items.into_inner().unwrap_or_else(PoisonError::into_inner);
+        items.sort_unstable_by_key(|item| item.packet);
+        Ok(items)
+    }
+
+    /// Locks the packet's own file and reads it. `None`: somebody else has it, or had it.
+    fn claim(&self, packet: &PacketId) -> durable::Result<Option<Claimed>> {
+        let name = packet.to_string();
+        let file = match self.source.dir.open(name.as_ref()) {
+            Ok(file) => file,
+            Err(error) if error.is_missing() => return Ok(None),
+            // A folder or a device of that name: told as damaged.
+            Err(error) if error.class() == Class::Refused => {
+                return Ok(Some(Claimed { packet: *packet, envelope: Read::Damaged, _lock: None }));
+            }
+            Err(error) => return Err(error),
+        };
+        let lock = match file.try_lock()? {
+            Lock::Held(guard) => Some(guard),
+            Lock::Busy => return Ok(None),
+            Lock::Unsupported => None,
+        };
+        if !bodies::exists(&*self.source.dir, &name)? {
+            return Ok(None);
+        }
+        let envelope = envelopes::read_open(&file, packet)?;
+        Ok(Some(Claimed { packet: *packet, envelope, _lock: lock }))
+    }
+
+    fn examine(&self, claimed: Claimed, known: &Known<'a>, stage: &Stage) -> Item<'a> {
+        let Claimed { packet, envelope, _lock } = claimed;
+        let decision = match &envelope {
+            Read::Whole(bytes) => decide(packet, bytes, known),
+            Read::Missing | Read::Damaged => Decision::Condemn(Refusal::Damaged),
+        };
+        let (fate, deliver) = match decision {
+            Decision::Deliver(deliver) => (self.stage_if_small(&deliver, stage), Some(deliver)),
+            Decision::Condemn(refusal) | Decision::Leave(refusal) => (Fate::Refused(refusal), None),
+        };
+        let roots = deliver.iter().flat_map(|deliver| deliver.letter.bodies.iter().map(|body| body.root)).collect();
+        Item { packet, roots, deliver, fate, _lock }
+    }
+
+    fn stage_if_small(&self, deliver: &Deliver, stage: &Stage) -> Fate {
+        if deliver.letter.payload_len() > LARGE_LEN { Fate::Large } else { self.stage_letter(deliver, stage, 1) }
+    }
+
+    fn stage_letter(&self, deliver: &Deliver, stage: &Stage, threads: usize) -> Fate {
+        match self.try_stage(deliver, stage, threads) {
+            Ok(fate) => fate,
+            Err(PayloadError::Refused(refusal)) => Fate::Refused(refusal),
+            Err(PayloadError::Disk(error)) => Fate::Failed(error),
+        }
+    }
+
+    fn try_stage(&self, deliver: &Deliver, stage: &Stage, threads: usize) -> Result<Fate, PayloadError> {
+        let spool = self.tosser.spool;
+        match seen::look_up(spool, deliver.letter.end, &deliver.id)? {
+            Seen::Done => return Ok(Fate::Done),
+            Seen::Begun(list) => {
+                let day = seen::day_dir(spool, deliver.letter.end)?;
+                return Ok(Fate::Staged(Delivery::resume(deliver.id, day, list, self.tosser.open)?));
+            }
+            Seen::New => {}
+        }
+        let files = match self.open_bodies(deliver)? {
+            Ok(files) => files,
+            Err(missing) => return Ok(Fate::Waits(missing)),
+        };
+        Ok(Fate::Staged(stage.stage(deliver, files, threads)?))
+    }
+
+    /// Opens the packet's bodies, or says which are missing. One that is missing here but known to the spool is linked.
+    fn open_bodies(&self, deliver: &Deliver) -> durable::Result<Result<Vec<FileRef>, Vec<usize>>> {
+        let dir = &self.source.dir;
+        let (mut files, mut missing, mut linked) = (Vec::new(), Vec::new(), false);
+        for (number, body) in deliver.letter.bodies.iter().enumerate() {
+            let name = body_name(&deliver.packet, number);
+            let opened = match dir.open(name.as_ref()) {
+                Err(error) if error.is_missing() => {
+                    linked |= link_from_index(self.tosser.spool, &body.root, dir, &name)?;
+                    dir.open(name.as_ref())
+                }
+                other => other,
+            };
+            match opened {
+                Ok(file) => files.push(file),
+                Err(error) if error.is_missing() => missing.push(number),
+                Err(error) => return Err(error),
+            }
+        }
+        if linked {
+            dir.sync()?;
+        }
+        Ok(if missing.is_empty() { Ok(files) } else { Err(missing) })
+    }
+
+    /// The steps that everything staged goes through together; then everything else, one by one.
+    fn deliver(&self, items: Vec<Item<'a>>, staged: Barrier, tell: Tell) -> durable::Result<()> {
+        let mut others = Vec::new();
+        let mut deliveries = Vec::new();
+        for mut item in items {
+            match item.fate {
+                Fate::Staged(delivery) => {
+                    item.fate = Fate::Done;
+                    deliveries.push((item, delivery));
+                }
+                _ => others.push(item),
+            }
+        }
+        if !deliveries.is_empty() {
+            self.deliver_staged(deliveries, staged, &mut others, tell)?;
+        }
+        others.iter().try_for_each(|item| self.end(item, tell))
+    }
+
+    /// Claim, place, settle. What fails alone joins `others` as failed; what is through joins them as done.
+    fn deliver_staged(
+        &self,
+        deliveries: Vec<(Item<'a>, Delivery)>,
+        staged: Barrier,
+        others: &mut Vec<Item<'a>>,
+        tell: Tell,
+    ) -> durable::Result<()> {
+        if let Err(error) = staged.wait() {
+            deliveries.iter().for_each(|(_, delivery)| drop(delivery.drop_staged()));
+            return Err(error);
+        }
+        let mut barrier = Barrier::new();
+        let mut claimed = Vec::with_capacity(deliveries.len());
+        for (mut item, delivery) in deliveries {
+            match delivery.claim(self.run, self.tosser.open, &mut barrier) {
+                Ok(Some(delivery)) => claimed.push((item, delivery)),
+                Ok(None) => others.push(item),
+                Err(error) => {
+                    item.fate = Fate::Failed(error);
+                    others.push(item);
+                }
+            }
+        }
+        barrier.wait()?;
+        let (mut barrier, mut names) = (Barrier::new(), FreeNames::new());
+        let mut placed = Vec::with_capacity(claimed.len());
+        for (mut item, delivery) in claimed {
+            match delivery.place(&mut names, &mut barrier) {
+                Ok(path) => placed.push((item, delivery, path)),
+                Err(error) => {
+                    item.fate = Fate::Failed(error);
+                    others.push(item);
+                }
+            }
+        }
+        barrier.wait()?;
+        self.settle(placed, others, tell)
+    }
+
+    fn settle(
+        &self,
+        placed: Vec<(Item<'a>, Delivery, Option<std::path::PathBuf>)>,
+        others: &mut Vec<Item<'a>>,
+        tell: Tell,
+    ) -> durable::Result<()> {
+        let mark = DoneMark::make(self.run)?;
+        let mut barrier = Barrier::new();
+        let mut told = Vec::with_capacity(placed.len());
+        for (item, delivery, path) in placed {
+            delivery.settle(&mark, self.run, &mut barrier)?;
+            if let (Some(path), Some(deliver)) = (path, &item.deliver) {
+                told.push(Delivered { packet: item.packet, author: deliver.author.name.clone(), path });
+            }
+            others.push(item);
+        }
+        barrier.wait()?;
+        told.iter().for_each(|delivered| tell(Event::Delivered(delivered)));
+        Ok(())
+    }
+
+    /// What becomes of the packet in the end. The input goes last.
+    fn end(&self, item: &Item, tell: Tell) -> durable::Result<()> {
+        match &item.fate {
+            Fate::Done => self.remove(item),
+            Fate::Waits(missing) => self.put_to_wait(item, missing, tell),
+            Fate::Refused(refusal) => self.refuse(item, refusal, tell),
+            Fate::Failed(error) => {
+                let failure = self.failed(item, error.to_string(), error.class(), error.remedy(), false);
+                tell(Event::Failed(&failure));
+                Ok(())
+            }
+            // Both have been given another fate by now.
+            Fate::Staged(_) | Fate::Large => Ok(()),
+        }
+    }
+
+    fn remove(&self, item: &Item) -> durable::Result<()> {
+        let spool = self.tosser.spool;
+        remove_packet(spool, &self.source.dir, &item.packet, &item.roots, self.run)?;
+        match &item.deliver {
+            Some(deliver) if !item.roots.is_empty() && !self.source.is_wait => {
+                wait::remove(spool, &deliver.from.id(), &item.packet, &item.roots, self.run)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn put_to_wait(&self, item: &Item, missing: &[usize], tell: Tell) -> durable::Result<()> {
+        let Some(deliver) = item.deliver.as_ref().filter(|_| !self.source.is_wait) else { return Ok(()) };
+        if !wait::may_wait(self.tosser.spool, deliver.from)? {
+            return self.refuse(item, &Refusal::TooManyWaiting(deliver.from.name.clone()), tell);
+        }
+        wait::put(self.tosser.spool, &self.source.dir, &item.packet, &item.roots, &deliver.from.id(), self.run)?;
+        tell(Event::Waits { packet: item.packet, missing });
+        Ok(())
+    }
+
+    fn refuse(&self, item: &Item, refusal: &Refusal, tell: Tell) -> durable::Result<()> {
+        let is_condemned = refusal.class() != Class::Later;
+        let remedy = refusal.remedy().map(str::to_owned);
+        let failure = self.failed(item, refusal.to_string(), refusal.class(), remedy, is_condemned);
+        if is_condemned {
+            bad::condemn(self.tosser.spool, &self.source.dir, &item.packet, &failure.why, self.run)?;
+        }
+        tell(Event::Failed(&failure));
+        Ok(())
+    }
+
+    fn failed(&self, item: &Item, why: String, class: Class, remedy: Option<String>, is_condemned: bool) -> Failed {
+        let thing = format!("{}/{}", self.source.name, item.packet);
+        let from = item.deliver.as_ref().map(|deliver| deliver.from.name.clone());
+        Failed { thing, from, why, class, remedy, is_condemned }
+    }
+}

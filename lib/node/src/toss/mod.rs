@@ -1,0 +1,225 @@
+//! Toss: packets that came become delivered files, waiting packets, or entries in `bad/`.
+//!
+//! [`decide`] is pure; everything else here gathers what it asks for and applies what it says. Packets are taken in
+//! batches that share their barriers; inputs go last. Any number of tossers may run at the same time, and each may die
+//! at any step.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mb_spool::bodies::{self, QueueListing};
+use mb_spool::class::Class;
+use mb_spool::day::{self, Doubt, Today};
+use mb_spool::deliver::{OpenFolder, clear_dead_runs};
+use mb_spool::durable::{self, DirRef};
+use mb_spool::layout::{Queue, Spool};
+use mb_spool::run::Run;
+use mb_spool::{batch, once, seen};
+use mb_wire::id::{NodeId, PacketId};
+
+use crate::keys::ExchangeKeys;
+
+/// What a packet means. Pure.
+pub mod decide;
+/// A batch of packets, through the steps of delivery.
+mod apply;
+/// Packets whose bodies are missing.
+mod wait;
+/// A payload under a staged name.
+mod stage;
+/// A letter's content, verified and written.
+pub mod payload;
+/// A folder payload becomes a folder.
+mod unpack;
+/// Waits until something comes.
+pub mod watch;
+
+/// Packets that share one barrier.
+const BATCH: usize = 512;
+
+pub use decide::Nodes;
+
+/// What tossing needs.
+pub struct Tosser<'a> {
+    /// The spool.
+    pub spool: &'a Spool,
+    /// Its absolute path.
+    pub spool_path: &'a Path,
+    /// The known nodes.
+    pub nodes: &'a dyn Nodes,
+    /// The node's exchange keys.
+    pub keys: &'a ExchangeKeys,
+    /// Opens a folder outside the spool by its absolute path; a link as its last part is refused.
+    pub open: OpenFolder<'a>,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// Bytes to leave free.
+    pub reserve: u64,
+    /// Threads to work with.
+    pub threads: usize,
+    /// Set when the user wants to stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// What to toss.
+#[derive(Default)]
+pub struct Scope {
+    /// Only what these nodes brought; all if empty.
+    pub from: Vec<NodeId>,
+}
+
+/// What happened, as it happens.
+pub enum Event<'a> {
+    /// A letter was delivered.
+    Delivered(&'a Delivered),
+    /// A packet waits for bodies, since now.
+    Waits {
+        /// The packet.
+        packet: PacketId,
+        /// The numbers of the bodies that are missing.
+        missing: &'a [usize],
+    },
+    /// A packet was not processed; it went to `bad/`, or stays.
+    Failed(&'a Failed),
+    /// The clock is not believed.
+    Doubt(Doubt),
+}
+
+/// A letter that this run delivered.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    /// The packet.
+    pub packet: PacketId,
+    /// The author's local name.
+    pub author: String,
+    /// Where it lies now, absolute.
+    pub path: PathBuf,
+}
+
+/// A packet that was not processed.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// The queue and packet, as a path below the spool.
+    pub thing: String,
+    /// Who handed it over, where that is known.
+    pub from: Option<String>,
+    /// Why.
+    pub why: String,
+    /// What it means.
+    pub class: Class,
+    /// What helps.
+    pub remedy: Option<String>,
+    /// Whether it went to `bad/`; otherwise it stays.
+    pub is_condemned: bool,
+}
+
+/// Takes what happens.
+pub type Tell<'a> = &'a mut dyn FnMut(Event);
+
+/// Where packets are taken from.
+struct Source {
+    /// For messages: the path below the spool.
+    name: String,
+    dir: DirRef,
+    /// Whose `wait/` it is.
+    is_wait: bool,
+}
+
+impl Tosser<'_> {
+    /// Tosses everything that is here. What concerns a single packet is told and does not end the run.
+    pub fn toss(&self, scope: &Scope, random: [u8; 16], tell: Tell) -> durable::Result<()> {
+        if !self.is_work(scope)? {
+            return Ok(());
+        }
+        let run = Run::start(self.spool, random)?;
+        clear_dead_runs(self.spool, self.open)?;
+        batch::publish_all(self.spool, &run)?;
+        let last = day::last(self.spool)?;
+        let today = day::work_on(self.spool, self.now, &run)?;
+        if let Some(doubt) = today.doubt.filter(|doubt| doubt.is_new) {
+            tell(Event::Doubt(doubt));
+        }
+        let is_new_day = today.doubt.is_none() && last != Some(today.day);
+        if is_new_day {
+            self.forget(&today, &run)?;
+        }
+        let mut bodies_came = is_new_day;
+        for source in self.sources(scope, Queue::Rx)? {
+            bodies_came |= self.toss_queue(&source, &today, &run, tell)?;
+        }
+        if bodies_came {
+            for source in self.sources(scope, Queue::Wait)? {
+                self.toss_queue(&source, &today, &run, tell)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything to do; reads a few folders and writes nothing.
+    fn is_work(&self, scope: &Scope) -> durable::Result<bool> {
+        let is_new_day = day::last(self.spool)? != Some(day::clock_day(self.now));
+        if is_new_day || batch::is_publishing_due(self.spool)? || has_entries(self.spool, &["tmp"])? {
+            return Ok(true);
+        }
+        for source in self.sources(scope, Queue::Rx)? {
+            if source.dir.list()?.next().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The queues to toss from, without making any.
+    fn sources(&self, scope: &Scope, queue: Queue) -> durable::Result<Vec<Source>> {
+        let own = self.spool.own();
+        let mut nodes: BTreeSet<NodeId> = self.spool.nodes()?.into_iter().collect();
+        nodes.insert(own);
+        let mut sources = Vec::new();
+        for node in nodes.iter().filter(|node| scope.from.is_empty() || scope.from.contains(node) || **node == own) {
+            if let Some(dir) = self.spool.find_queue(node, queue)? {
+                let folder = if *node == own { "self".into() } else { node.to_string() };
+                let name = format!("{folder}/{}", queue.name());
+                sources.push(Source { name, dir, is_wait: queue == Queue::Wait });
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Once a day: what has ended is forgotten.
+    fn forget(&self, today: &Today, run: &Run) -> durable::Result<()> {
+        seen::forget_before(self.spool, today.day, run)?;
+        once::forget_before(self.spool, today.day)?;
+        bodies::sweep_all(self.spool, run)
+    }
+
+    /// Tosses one queue. Returns whether bodies came that packets may wait for.
+    fn toss_queue(&self, source: &Source, today: &Today, run: &Run, tell: Tell) -> durable::Result<bool> {
+        let listing = bodies::packets(&source.dir)?;
+        let adopted = self.take_orphans(source, &listing, run)?;
+        for packets in listing.envelopes.chunks(BATCH) {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            apply::Batch { tosser: self, source, today, run }.toss(packets, tell)?;
+        }
+        Ok(adopted || !listing.bodies.is_empty())
+    }
+
+    /// Bodies without an envelope: one that a waiting packet lacks is given to it, everything else is litter.
+    fn take_orphans(&self, source: &Source, listing: &QueueListing, run: &Run) -> durable::Result<bool> {
+        let mut adopted = false;
+        for (packet, number) in listing.orphans() {
+            adopted |= !source.is_wait && wait::adopt(self.spool, &source.dir, &packet, number, self.threads, run)?;
+            bodies::sweep_orphan(&source.dir, &packet, number, run)?;
+        }
+        Ok(adopted)
+    }
+}
+
+fn has_entries(spool: &Spool, path: &[&str]) -> durable::Result<bool> {
+    match spool.find(path)? {
+        Some(dir) => Ok(dir.list()?.next().is_some()),
+        None => Ok(false),
+    }
+}

@@ -1,0 +1,171 @@
+//! Stage: where a letter goes, and its payload under a name that nobody looks at yet.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use mb_spool::barrier::Barrier;
+use mb_spool::deliver::{Delivery, OpenFolder, Target, Targets, drop_staged, staged_name};
+use mb_spool::durable::{self, DirRef, FileRef, Kind as EntryKind};
+use mb_spool::layout::{FILE_MODE, Spool, sub_dir};
+use mb_spool::run::Run;
+use mb_spool::seen;
+use mb_wire::letter::{FileMeta, Form, Kind, Letter};
+
+use super::decide::{Deliver, Refusal};
+use super::payload::{Bodies, PayloadError};
+use super::unpack::{Modes, Unpacker};
+use crate::config::{KnownNode, Mode};
+use crate::name::safe_path;
+
+/// Permission bits of a folder that is made for a letter's path.
+const SUB_DIR_MODE: u32 = 0o755;
+/// How deep a folder of delivery is looked into when its size is limited.
+const MOST_DEPTH: usize = 128;
+
+/// What staging needs. Threads may stage at the same time.
+pub struct Stage<'a> {
+    /// The spool.
+    pub spool: &'a Spool,
+    /// The run that stages.
+    pub run: &'a Run,
+    /// Opens a folder outside the spool by its absolute path.
+    pub open: OpenFolder<'a>,
+    /// The absolute path of the spool.
+    pub spool_path: &'a Path,
+    /// Bytes to leave free.
+    pub reserve: u64,
+    /// Folders noted so far, and what waits to become durable.
+    pub shared: &'a Mutex<Shared>,
+}
+
+/// What threads that stage share.
+#[derive(Default)]
+pub struct Shared {
+    targets: Targets,
+    /// Everything that was staged.
+    pub barrier: Barrier,
+}
+
+impl Stage<'_> {
+    /// Writes the letter's payload and its list. Nothing is visible under a final name; on an error nothing stays.
+    pub fn stage(&self, deliver: &Deliver, bodies: Vec<FileRef>, threads: usize) -> Result<Delivery, PayloadError> {
+        let Kind::File(meta) = &deliver.letter.kind;
+        let (target, wanted) = self.target(deliver.author, meta)?;
+        self.check_room(&target, deliver.author, &deliver.letter)?;
+        let staged = staged_name(self.run);
+        let bodies = Bodies { letter: &deliver.letter, files: bodies, threads };
+        let mut barrier = Barrier::new();
+        let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
+        let staged_list = written.and_then(|()| {
+            let day = seen::day_dir(self.spool, deliver.letter.end)?;
+            let list = Delivery::stage(deliver.id, day, target.clone(), staged.clone(), wanted, self.run, &mut barrier);
+            Ok(list?)
+        });
+        if staged_list.is_err() {
+            // What cannot be removed now is removed by whoever finds this run dead.
+            let _ = drop_staged(&target.dir, &staged);
+        }
+        self.shared().barrier.append(barrier);
+        staged_list
+    }
+
+    fn write(
+        &self,
+        bodies: &Bodies,
+        meta: &FileMeta,
+        author: &KnownNode,
+        target: &Target,
+        staged: &OsString,
+        barrier: &mut Barrier,
+    ) -> Result<(), PayloadError> {
+        let modes = Modes::new(author.accept.mode);
+        match meta.form {
+            Form::Plain => {
+                let file = target.dir.create(staged, FILE_MODE)?;
+                bodies.write_plain(&file)?;
+                file.set_mode(modes.file(meta.mode))?;
+                file.set_modified(meta.mtime)?;
+                barrier.file(file, &target.dir, staged);
+                Ok(())
+            }
+            Form::Folder => {
+                let mut unpacker = Unpacker::new(&target.dir, staged, modes);
+                bodies.read(&mut |mut bytes| unpacker.take(&mut bytes, barrier))?;
+                unpacker.finish(barrier)
+            }
+        }
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The folder that the letter goes to, noted durably, and the name that it is to get there.
+    fn target(&self, author: &KnownNode, meta: &FileMeta) -> durable::Result<(Target, OsString)> {
+        let (folders, name) = safe_path(&meta.path);
+        let (mut path, mut dir) = self.folder(author)?;
+        for folder in folders {
+            dir = sub_dir(&dir, &folder, SUB_DIR_MODE)?;
+            path.push(&folder);
+        }
+        let target = self.shared().targets.note(&path, dir, self.run)?;
+        Ok((target, name))
+    }
+
+    fn folder(&self, author: &KnownNode) -> durable::Result<(PathBuf, DirRef)> {
+        match &author.accept.folder {
+            Some(path) => Ok((path.clone(), (self.open)(path)?)),
+            None => {
+                let dir = self.spool.make(&["incoming", &author.name])?;
+                Ok((self.spool_path.join("incoming").join(&author.name), dir))
+            }
+        }
+    }
+
+    fn check_room(&self, target: &Target, author: &KnownNode, letter: &Letter) -> Result<(), PayloadError> {
+        let len = letter.payload_len();
+        let folder = || target.path.display().to_string();
+        if let Some(most) = author.accept.most_bytes {
+            let (_, top) = self.folder(author)?;
+            if bytes_in(&top, MOST_DEPTH)?.saturating_add(len) > most {
+                return Err(Refusal::FolderFull { folder: folder(), most }.into());
+            }
+        }
+        let (free, needed) = (target.dir.free_space()?, len.saturating_add(self.reserve));
+        if free < needed {
+            return Err(Refusal::NoRoom { folder: folder(), free, needed }.into());
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of all files below a folder, as far down as `depth`.
+fn bytes_in(dir: &DirRef, depth: usize) -> durable::Result<u64> {
+    let mut total = 0u64;
+    for entry in dir.list()? {
+        let entry = entry?;
+        let found = match entry.kind {
+            EntryKind::File => dir.stat(&entry.name).map(|stat| stat.len),
+            EntryKind::Dir if depth > 0 => dir.open_dir(&entry.name).and_then(|inner| bytes_in(&inner, depth - 1)),
+            _ => Ok(0),
+        };
+        match found {
+            Ok(len) => total = total.saturating_add(len),
+            // The user took it away meanwhile.
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(total)
+}
+
+impl Modes {
+    /// The rule that a node's file gives.
+    pub fn new(mode: Mode) -> Modes {
+        match mode {
+            Mode::Keep => Modes::KEEP,
+            Mode::Fixed(bits) => Modes::fixed(bits),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `NODE/wait/`: packets that opened and whose bodies have not all come. Looked at when a body came.
+
+use mb_spool::bodies::{self, exists, index, link_or_copy, remove_packet};
+use mb_spool::durable::{self, DirRef};
+use mb_spool::envelopes;
+use mb_spool::layout::{Queue, Spool};
+use mb_spool::names::body_name;
+use mb_spool::run::{Run, gone};
+use mb_spool::verify::is_body;
+use mb_wire::id::{NodeId, PacketId, Root};
+
+use crate::config::KnownNode;
+
+/// Whether one more packet of this neighbour may wait.
+pub fn may_wait(spool: &Spool, from: &KnownNode) -> durable::Result<bool> {
+    let Some(most) = from.link.most_packets else { return Ok(true) };
+    let Some(dir) = spool.find_queue(&from.id(), Queue::Wait)? else { return Ok(most > 0) };
+    Ok((bodies::packets(&dir)?.envelopes.len() as u64) < most)
+}
+
+/// Moves a packet and the bodies that have come to the neighbour's `wait/`. Durable there before it goes here; a crash in
+/// between leaves both, which is one delivery.
+pub fn put(
+    spool: &Spool,
+    from: &DirRef,
+    packet: &PacketId,
+    roots: &[Root],
+    neighbour: &NodeId,
+    run: &Run,
+) -> durable::Result<()> {
+    let wait = spool.queue(neighbour, Queue::Wait)?;
+    let link_bodies = || {
+        roots.iter().enumerate().try_for_each(|(number, root)| {
+            let name = body_name(packet, number);
+            if exists(&**from, &name)? {
+                link_or_copy(from, &name, &wait, &name, run)?;
+                index(spool, &wait, &name, root)?;
+            }
+            Ok::<(), durable::Error>(())
+        })
+    };
+    link_bodies()?;
+    let name = packet.to_string();
+    link_or_copy(from, &name, &wait, &name, run)?;
+    link_bodies()?;
+    wait.sync()?;
+    remove_packet(spool, from, packet, roots, run)
+}
+
+/// Removes a waiting packet that was delivered from elsewhere.
+pub fn remove(spool: &Spool, neighbour: &NodeId, packet: &PacketId, roots: &[Root], run: &Run) -> durable::Result<()> {
+    match spool.find_queue(neighbour, Queue::Wait)? {
+        Some(wait) if exists(&*wait, &packet.to_string())? => remove_packet(spool, &wait, packet, roots, run),
+        _ => Ok(()),
+    }
+}
+
+/// Gives body `number` of `packet`, which lies in `from` without its envelope, to the packet if it waits somewhere.
+/// `false`: nobody waits for it, or it is not what the packet lists.
+pub fn adopt(
+    spool: &Spool,
+    from: &DirRef,
+    packet: &PacketId,
+    number: u16,
+    threads: usize,
+    run: &Run,
+) -> durable::Result<bool> {
+    let name = body_name(packet, usize::from(number));
+    for node in spool.nodes()? {
+        let Some(wait) = spool.find_queue(&node, Queue::Wait)? else { continue };
+        let Some(prefix) = envelopes::prefix(&wait, packet)? else { continue };
+        let Some(body) = prefix.bodies.get(usize::from(number)) else { continue };
+        let file = match from.open(name.as_ref()) {
+            Err(error) if error.is_missing() => return Ok(false),
+            other => other?,
+        };
+        if !is_body(&file, body, threads)? {
+            continue;
+        }
+        link_or_copy(from, &name, &wait, &name, run)?;
+        wait.sync()?;
+        index(spool, &wait, &name, &body.root)?;
+        gone(from.unlink(name.as_ref()))?;
+        return Ok(true);
+    }
+    Ok(false)
+}

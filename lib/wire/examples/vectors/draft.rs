@@ -1,0 +1,343 @@
+//! An envelope by hand: every step of format.md, sections 3, 4 and 6, one after another, and at each of them a place
+//! where a vector can do it wrong.
+
+use ciborium::Value;
+use mb_wire::body::BodyKey;
+use mb_wire::hash::{Label, hash, keyed};
+use mb_wire::id::{LetterId, NodeId, Root};
+use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::size::class;
+use serde_json::{Value as Json, json};
+
+use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, set, text};
+
+/// What can be changed, in the order in which it comes up. All that follows is made from the changed one.
+pub enum Stage<'a> {
+    LetterMap(&'a mut Map),
+    LetterBytes(&'a mut Vec<u8>),
+    LetterSig(&'a mut [u8; 64]),
+    /// `{"letter": [signed, signature]}`.
+    Content(&'a mut Value),
+    /// The prefix without share and commit.
+    Core(&'a mut Map),
+    Share(&'a mut [u8; 32]),
+    /// The six parts that the key schedule extracts over: suite, context, share, R, I, z.
+    Schedule(&'a mut [Vec<u8>; 6]),
+    Commit(&'a mut Vec<u8>),
+    PrefixBytes(&'a mut Vec<u8>),
+    Item1(&'a mut Vec<u8>),
+    Stamp(&'a mut Vec<u8>),
+    /// The five parts that the hop signature covers.
+    Hop(&'a mut [Vec<u8>; 5]),
+    HopSig(&'a mut [u8; 64]),
+    Inner(&'a mut Map),
+    InnerBytes(&'a mut Vec<u8>),
+    /// n, inner and zeros, before they are sealed.
+    Plain(&'a mut Vec<u8>),
+    Nonce(&'a mut [u8; 12]),
+    Associated(&'a mut Vec<u8>),
+    File(&'a mut Vec<u8>),
+}
+
+/// Who sends what to whom.
+#[derive(Clone)]
+pub struct Draft {
+    pub letter: Letter,
+    pub author: u8,
+    pub sender: u8,
+    /// Identity key to read the hop signature with, where it is not the sender's.
+    pub sender_key: Option<[u8; 32]>,
+    pub end: u32,
+    pub nice: u8,
+    pub hops: u8,
+}
+
+/// The seeds of the nodes are of one byte, 32 times.
+pub const ALICE: u8 = 0xa1;
+pub const BOB: u8 = 0xb0;
+pub const CAROL: u8 = 0xca;
+const BOB_EXCHANGE: u8 = 0xbe;
+
+pub fn node(number: u8) -> NodeSecrets {
+    NodeSecrets::from_seed(&Seed::from_bytes([number; 32]))
+}
+
+pub fn exchange() -> ExchangeSecret {
+    ExchangeSecret::from_random([BOB_EXCHANGE; 32])
+}
+
+/// A body that a letter lists: made up, since nobody looks into it here.
+pub fn listed(number: u8, plain_len: u64) -> LetterBody {
+    LetterBody {
+        root: Root::from_bytes(hash(Label::Root, &[&[number]])),
+        size: mb_wire::body::body_len(plain_len),
+        key: BodyKey::from_random([number; 32]),
+        len: plain_len,
+        codec: Codec::Plain,
+    }
+}
+
+impl Draft {
+    /// A small file from alice to bob, in the letter itself.
+    pub fn new() -> Draft {
+        let file = FileMeta { form: Form::Plain, mode: 0o644, path: b"hello.txt".to_vec(), mtime: (1_700_000_000, 5) };
+        let letter = Letter {
+            to: node(BOB).id(),
+            end: 20_090,
+            kind: Kind::File(file),
+            salt: [0x5a; 16],
+            time: 1_700_000_001,
+            author: node(ALICE).id(),
+            bodies: vec![],
+            inline: Some(b"hello, bob\n".to_vec()),
+        };
+        Draft { letter, author: ALICE, sender: ALICE, sender_key: None, end: 20_090, nice: 96, hops: 16 }
+    }
+
+    /// The same with bodies instead of an inline payload.
+    pub fn with_bodies(bodies: Vec<LetterBody>) -> Draft {
+        let mut draft = Draft::new();
+        (draft.letter.inline, draft.letter.bodies) = (None, bodies);
+        draft
+    }
+
+    pub fn file(&mut self) -> &mut FileMeta {
+        let Kind::File(file) = &mut self.letter.kind;
+        file
+    }
+
+    /// The envelope as it should be.
+    pub fn make(&self) -> Made {
+        self.make_with(&|_| {})
+    }
+
+    /// The envelope with one thing done wrong.
+    pub fn make_with(&self, edit: &dyn Fn(Stage)) -> Made {
+        let (content, letter_id) = self.content(edit);
+        let clear = self.clear(&content, edit);
+        let plain = self.plain(&content, &clear, edit);
+        let mut nonce = [0; 12];
+        edit(Stage::Nonce(&mut nonce));
+        let mut associated = clear.head.clone();
+        edit(Stage::Associated(&mut associated));
+        let mut file = [clear.head.clone(), aead_seal(&clear.key, nonce, &associated, &plain)].concat();
+        edit(Stage::File(&mut file));
+        Made { draft: self.clone(), file, letter_id, coins: clear.coins, share: clear.share, commit: clear.commit }
+    }
+
+    fn letter_map(&self) -> Map {
+        let Letter { to, end, kind: Kind::File(file), salt, time, author, bodies, inline } = &self.letter;
+        let form = if file.form == Form::Plain { "plain" } else { "folder" };
+        let file = map([
+            ("form", text(form)),
+            ("mode", int(file.mode)),
+            ("path", bytes(&file.path)),
+            ("mtime", list([int(file.mtime.0), int(file.mtime.1)])),
+        ]);
+        let bodies = bodies.iter().map(|b| {
+            list([bytes(b.root.as_bytes()), int(b.size), bytes(b.key.as_bytes()), int(b.len), int(u8::from(b.codec))])
+        });
+        let mut letter = map([
+            ("v", int(1)),
+            ("to", bytes(to.as_bytes())),
+            ("end", int(*end)),
+            ("kind", Value::Map(map([("file", Value::Map(file))]))),
+            ("salt", bytes(salt)),
+            ("time", int(*time)),
+            ("author", bytes(author.as_bytes())),
+            ("bodies", list(bodies)),
+        ]);
+        inline.iter().for_each(|payload| set(&mut letter, "inline", bytes(payload)));
+        letter
+    }
+
+    fn content(&self, edit: &dyn Fn(Stage)) -> (Value, LetterId) {
+        let mut letter = self.letter_map();
+        edit(Stage::LetterMap(&mut letter));
+        let mut signed = cbor(&Value::Map(letter));
+        edit(Stage::LetterBytes(&mut signed));
+        let mut sig = node(self.author).sign(Label::Letter, &[&signed]);
+        edit(Stage::LetterSig(&mut sig));
+        let id = LetterId::from_bytes(hash(Label::Letter, &[&signed]));
+        let mut content = Value::Map(map([("letter", list([bytes(signed), bytes(sig)]))]));
+        edit(Stage::Content(&mut content));
+        (content, id)
+    }
+
+    fn core(&self) -> Map {
+        let bodies = self.letter.bodies.iter().map(|b| list([bytes(b.root.as_bytes()), int(b.size)]));
+        map([
+            ("v", int(1)),
+            ("to", bytes(node(BOB).id().as_bytes())),
+            ("end", int(self.end)),
+            ("tag", bytes(key_tag(&exchange().public()).as_bytes())),
+            ("nice", int(self.nice)),
+            ("suite", int(1)),
+            ("bodies", list(bodies)),
+        ])
+    }
+
+    fn clear(&self, content: &Value, edit: &dyn Fn(Stage)) -> Clear {
+        let mut prefix = self.core();
+        edit(Stage::Core(&mut prefix));
+        let coins = self.coins(&cbor(&Value::Map(prefix.clone())), &cbor(content));
+        let secret = x25519_dalek::StaticSecret::from(coins);
+        let mut share = x25519_dalek::PublicKey::from(&secret).to_bytes();
+        edit(Stage::Share(&mut share));
+        let z = secret.diffie_hellman(&exchange().public().into()).to_bytes();
+        let (key, mut commit) = schedule(&share, &z, edit);
+        edit(Stage::Commit(&mut commit));
+        set(&mut prefix, "share", bytes(share));
+        set(&mut prefix, "commit", bytes(&commit));
+        let mut prefix = cbor(&Value::Map(prefix));
+        edit(Stage::PrefixBytes(&mut prefix));
+        let mut head = cbor(&bytes(&prefix));
+        edit(Stage::Item1(&mut head));
+        let mut stamp = vec![0xf6];
+        edit(Stage::Stamp(&mut stamp));
+        head.extend(stamp);
+        Clear { coins, share, commit, key, prefix, head }
+    }
+
+    fn coins(&self, core: &[u8], content: &[u8]) -> [u8; 32] {
+        let coin_secret = keyed(&[self.sender; 32], Label::Coin, &[]);
+        let (r, from) = (exchange().public(), node(self.sender).id());
+        let lens = [core.len() as u64, 32].map(u64::to_be_bytes);
+        let parts: [&[u8]; 7] = [&lens[0], core, &lens[1], &r, from.as_bytes(), &[self.hops], content];
+        keyed(&coin_secret, Label::Coins, &parts)
+    }
+
+    fn plain(&self, content: &Value, clear: &Clear, edit: &dyn Fn(Stage)) -> Vec<u8> {
+        let sender = node(self.sender);
+        let mut hop = [
+            hash(Label::Prefix, &[&clear.prefix]).to_vec(),
+            sender.id().as_bytes().to_vec(),
+            node(BOB).id().as_bytes().to_vec(),
+            vec![self.hops],
+            hash(Label::Hop, &[&cbor(content)]).to_vec(),
+        ];
+        edit(Stage::Hop(&mut hop));
+        let mut sig = sender.sign(Label::Hop, &[&hop.concat()]);
+        edit(Stage::HopSig(&mut sig));
+        let mut inner = map([
+            ("sig", bytes(sig)),
+            ("from", bytes(sender.id().as_bytes())),
+            ("hops", int(self.hops)),
+            ("content", content.clone()),
+        ]);
+        edit(Stage::Inner(&mut inner));
+        let mut inner = cbor(&Value::Map(inner));
+        edit(Stage::InnerBytes(&mut inner));
+        let len = class((clear.head.len() + inner.len() + 20) as u64) as usize;
+        let mut plain = [&(inner.len() as u32).to_be_bytes(), inner.as_slice()].concat();
+        plain.resize(len - clear.head.len() - 16, 0);
+        edit(Stage::Plain(&mut plain));
+        plain
+    }
+}
+
+struct Clear {
+    coins: [u8; 32],
+    share: [u8; 32],
+    commit: Vec<u8>,
+    key: [u8; 32],
+    prefix: Vec<u8>,
+    head: Vec<u8>,
+}
+
+fn schedule(share: &[u8; 32], z: &[u8; 32], edit: &dyn Fn(Stage)) -> ([u8; 32], Vec<u8>) {
+    let (r, id) = (exchange().public().to_vec(), node(BOB).id().as_bytes().to_vec());
+    let mut parts = [vec![1], b"envelope".to_vec(), share.to_vec(), r, id, z.to_vec()];
+    edit(Stage::Schedule(&mut parts));
+    let prefixed: Vec<u8> =
+        parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), part.as_slice()].concat()).collect();
+    let x = hash(Label::Seal, &[&prefixed]);
+    (keyed(&x, Label::Key, &[]), keyed(&x, Label::Commit, &[]).to_vec())
+}
+
+/// What came out.
+pub struct Made {
+    draft: Draft,
+    pub file: Vec<u8>,
+    letter_id: LetterId,
+    coins: [u8; 32],
+    share: [u8; 32],
+    commit: Vec<u8>,
+}
+
+impl Made {
+    /// What a reader is given.
+    pub fn input(&self) -> Json {
+        let sender = self.draft.sender_key.unwrap_or(node(self.draft.sender).identity_key());
+        json!({
+            "file": hex(&self.file),
+            "to": node(BOB).id().to_string(),
+            "exchange": hex([BOB_EXCHANGE; 32]),
+            "sender": hex(sender),
+            "author": hex(node(self.draft.author).identity_key()),
+        })
+    }
+
+    /// That, what comes out, and what a writer needs to make it anew.
+    pub fn all(&self) -> Json {
+        let mut all = self.input();
+        all["packet"] = json!(mb_wire::envelope::packet_id(&self.file).to_string());
+        all["prefix"] = self.prefix();
+        all["from"] = json!(node(self.draft.sender).id().to_string());
+        all["hops"] = json!(self.draft.hops);
+        all["letter"] = letter(self.letter_id, &self.draft.letter);
+        all["coins"] = json!(hex(self.coins));
+        all["sender_seed"] = json!(hex([self.draft.sender; 32]));
+        all["author_seed"] = json!(hex([self.draft.author; 32]));
+        all
+    }
+
+    /// What stands in clear.
+    pub fn prefix(&self) -> Json {
+        let bodies = self.draft.letter.bodies.iter();
+        json!({
+            "to": node(BOB).id().to_string(),
+            "end": self.draft.end,
+            "tag": exchange().tag().to_string(),
+            "nice": self.draft.nice,
+            "suite": 1,
+            "share": hex(self.share),
+            "commit": hex(&self.commit),
+            "bodies": bodies.map(|b| json!({"root": b.root.to_string(), "size": b.size})).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A letter as a vector shows it.
+pub fn letter(id: LetterId, letter: &Letter) -> Json {
+    let Kind::File(file) = &letter.kind;
+    let bodies = letter.bodies.iter().map(|b| {
+        json!({
+            "root": b.root.to_string(), "size": b.size, "key": hex(b.key.as_bytes()), "length": b.len,
+            "codec": u8::from(b.codec),
+        })
+    });
+    let mut out = json!({
+        "id": id.to_string(),
+        "to": letter.to.to_string(),
+        "end": letter.end,
+        "time": letter.time,
+        "author": letter.author.to_string(),
+        "salt": hex(letter.salt),
+        "kind": {"file": {
+            "form": if file.form == Form::Plain { "plain" } else { "folder" },
+            "mode": file.mode, "path": hex(&file.path), "mtime": [json!(file.mtime.0), json!(file.mtime.1)],
+        }},
+        "bodies": bodies.collect::<Vec<_>>(),
+    });
+    if let Some(payload) = &letter.inline {
+        out["inline"] = json!(hex(payload));
+    }
+    out
+}
+
+/// A node's id, for who only has its number.
+pub fn id(number: u8) -> NodeId {
+    node(number).id()
+}

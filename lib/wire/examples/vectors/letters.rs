@@ -1,0 +1,231 @@
+//! `letter_…`: letters that break a rule, in envelopes that break none.
+
+use ciborium::Value;
+use mb_wire::hash::Label;
+use mb_wire::letter::{Codec, LetterBody};
+
+use super::build::{Map, Vector, bad, beyond_order, bytes, cbor, entry, inside, int, list, remove, replace, set, text};
+use super::draft::{ALICE, CAROL, Draft, Stage, id, listed, node};
+
+pub fn all() -> Vec<Vector> {
+    [fields(), files(), paths(), bodies(), lists(), spellings(), signatures()].into_iter().flatten().collect()
+}
+
+fn edited(name: &str, what: &str, reason: &str, draft: &Draft, edit: &dyn Fn(Stage)) -> Vector {
+    bad(name, "envelope", what, reason, draft.make_with(edit).input())
+}
+
+fn mapped(name: &str, what: &str, reason: &str, change: &dyn Fn(&mut Map)) -> Vector {
+    edited(name, what, reason, &Draft::new(), &|stage| {
+        if let Stage::LetterMap(letter) = stage {
+            change(letter);
+        }
+    })
+}
+
+fn value(name: &str, what: &str, reason: &str, key: &str, value: Value) -> Vector {
+    mapped(name, what, reason, &|m| set(m, key, value.clone()))
+}
+
+fn fields() -> Vec<Vector> {
+    let kind =
+        |name, what, reason, change: &dyn Fn(&mut Map)| mapped(name, what, reason, &|m| change(inside(m, "kind")));
+    vec![
+        value("letter_version_2", "a version that is not known", "unknown version 2", "v", int(2)),
+        value(
+            "letter_to_another",
+            "a letter for another node",
+            "letter is for mbn1",
+            "to",
+            bytes(id(CAROL).as_bytes()),
+        ),
+        value("letter_ends_before_envelope", "the letter ends a day early", "before its envelope", "end", int(20_089)),
+        value("letter_end_2_32", "day 2^32", "wrong form", "end", int(1_i64 << 32)),
+        value("letter_salt_15_bytes", "a salt that is too short", "wrong form", "salt", bytes([1; 15])),
+        value("letter_time_2_53", "a time of 2^53", "time is out of range", "time", int(1_i64 << 53)),
+        value("letter_time_negative", "a time before 1970", "wrong form", "time", int(-1)),
+        value("letter_author_31_bytes", "an author's id that is too short", "wrong form", "author", bytes([1; 31])),
+        value("letter_unknown_key", "a key that is not known", "unknown field", "extra", int(1)),
+        value("letter_bodies_null", "null in the place of no bodies", "wrong form", "bodies", Value::Null),
+        value("letter_inline_null", "null in the place of no payload", "", "inline", Value::Null),
+        value("letter_inline_text", "a payload as text", "wrong form", "inline", text("hello")),
+        value("letter_inline_32769", "a byte more than allowed", "32769 bytes", "inline", bytes(vec![7; 32_769])),
+        mapped("letter_missing_salt", "no salt", "missing field", &|m| remove(m, "salt")),
+        mapped("letter_missing_bodies", "no list of bodies", "missing field", &|m| remove(m, "bodies")),
+        mapped("letter_no_payload", "neither payload nor bodies", "must lie either", &|m| remove(m, "inline")),
+        mapped("letter_key_twice", "a key twice", "duplicate field", &|m| m.push(m[8].clone())),
+        kind("letter_kind_unknown", "a kind that is not known", "unknown variant", &|k| k[0].0 = text("exec")),
+        kind("letter_kind_two", "two kinds", "wrong form", &|k| k.push((text("mail"), int(1)))),
+        kind("letter_kind_none", "no kind", "wrong form", &|k| k.clear()),
+    ]
+}
+
+fn files() -> Vec<Vector> {
+    let file = |name, what, reason, key: &str, value: Value| {
+        mapped(name, what, reason, &|m| set(inside(inside(m, "kind"), "file"), key, value.clone()))
+    };
+    let mtime = |name, what, reason, items: &[Value]| file(name, what, reason, "mtime", list(items.to_vec()));
+    vec![
+        file("letter_form_unknown", "a form that is not known", "unknown variant", "form", text("tar")),
+        file("letter_form_upper_case", "a form in upper case", "unknown variant", "form", text("Plain")),
+        file("letter_mode_setuid", "more than permission bits", "mode is out of range", "mode", int(0o4755)),
+        file("letter_mode_1000", "mode 0o1000", "mode is out of range", "mode", int(0o1000)),
+        file("letter_file_unknown_key", "a key of a file that is not known", "unknown field", "owner", int(0)),
+        file("letter_path_text", "a path as text", "wrong form", "path", text("hello.txt")),
+        mtime("letter_mtime_nanos", "10^9 nanoseconds", "time of change", &[int(1), int(1_000_000_000)]),
+        mtime("letter_mtime_negative_nanos", "nanoseconds below zero", "wrong form", &[int(1), int(-1)]),
+        mtime("letter_mtime_one_item", "no nanoseconds", "wrong form", &[int(1)]),
+        mtime("letter_mtime_three_items", "a third number", "", &[int(1), int(2), int(3)]),
+        mtime("letter_mtime_2_63", "2^63 seconds", "wrong form", &[int(1_i128 << 63), int(0)]),
+        mtime("letter_mtime_float", "seconds with a fraction", "wrong form", &[Value::Float(1.5), int(0)]),
+        mapped("letter_missing_mode", "no mode", "missing field", &|m| {
+            remove(inside(inside(m, "kind"), "file"), "mode");
+        }),
+    ]
+}
+
+fn paths() -> Vec<Vector> {
+    let long_component = [b"a/".as_slice(), &[b'x'; 256]].concat();
+    let mut long = [[b'x'; 255].as_slice(), b"/"].concat().repeat(16);
+    long.push(b'x');
+    let cases: [(&str, &str, &str, &[u8]); 13] = [
+        ("letter_path_empty", "no path", "path is empty", b""),
+        ("letter_path_absolute", "an absolute path", "empty component", b"/etc/passwd"),
+        ("letter_path_root", "only a slash", "empty component", b"/"),
+        ("letter_path_parent", "a path out of the folder", "\"..\" in it", b"../secret"),
+        ("letter_path_parent_inside", "up and down again", "\"..\" in it", b"a/../../b"),
+        ("letter_path_parent_end", "a path that ends with ..", "\"..\" in it", b"a/.."),
+        ("letter_path_dot", "the folder itself", "\"..\" in it", b"."),
+        ("letter_path_dot_inside", "a component that says nothing", "\"..\" in it", b"a/./b"),
+        ("letter_path_double_slash", "two slashes in a row", "empty component", b"a//b"),
+        ("letter_path_trailing_slash", "a slash at the end", "empty component", b"a/"),
+        ("letter_path_nul", "a zero byte", "zero byte", b"a\0.txt"),
+        ("letter_path_component_256", "a component of 256 bytes", "component of 256 bytes", &long_component),
+        ("letter_path_4097", "a path of 4,097 bytes", "path has 4097 bytes", &long),
+    ];
+    let vector = |(name, what, reason, path): (&str, &str, &str, &[u8])| {
+        let mut draft = Draft::new();
+        draft.file().path = path.to_vec();
+        bad(name, "envelope", what, reason, draft.make().input())
+    };
+    cases.into_iter().map(vector).collect()
+}
+
+fn bodies() -> Vec<Vector> {
+    let body = |name, what, reason, change: &dyn Fn(&mut LetterBody)| {
+        let mut body = listed(2, 1000);
+        change(&mut body);
+        bad(name, "envelope", what, reason, Draft::with_bodies(vec![listed(1, 5), body]).make().input())
+    };
+    let reason = "body 1 of the letter";
+    vec![
+        body("letter_body_length_0", "a range of no bytes", reason, &|b| b.len = 0),
+        body("letter_body_length_over", "a range of a byte more than 1 GiB", reason, &|b| {
+            (b.codec, b.len) = (Codec::Zstd, (1 << 30) + 1);
+        }),
+        body("letter_body_length_beyond", "a plain range longer than its body", reason, &|b| b.len = 1001),
+        body("letter_body_empty_zstd", "a zstd frame in an empty body", reason, &|b| {
+            (b.codec, b.size, b.len) = (Codec::Zstd, 16, 5);
+        }),
+    ]
+}
+
+fn lists() -> Vec<Vector> {
+    let list_of = |name, what, reason, change: &dyn Fn(&mut Vec<Value>)| {
+        let draft = Draft::with_bodies(vec![listed(1, 5), listed(2, 1000)]);
+        edited(name, what, reason, &draft, &|stage| {
+            if let Stage::LetterMap(letter) = stage
+                && let Some(Value::Array(bodies)) = entry(letter, "bodies")
+            {
+                change(bodies);
+            }
+        })
+    };
+    let item = |name, what, reason, place: usize, value: Value| {
+        list_of(name, what, reason, &|b| match &mut b[1] {
+            Value::Array(items) if place < items.len() => items[place] = value.clone(),
+            Value::Array(items) => items.push(value.clone()),
+            other => panic!("{other:?}"),
+        })
+    };
+    let both = edited(
+        "letter_both_payloads",
+        "payload and bodies",
+        "must lie either",
+        &Draft::with_bodies(vec![listed(1, 5)]),
+        &|stage| {
+            if let Stage::LetterMap(letter) = stage {
+                set(letter, "inline", bytes(b"hello"));
+            }
+        },
+    );
+    vec![
+        both,
+        list_of("letter_bodies_swapped", "the bodies in another order", "same bodies", &|b| b.swap(0, 1)),
+        list_of("letter_bodies_one_less", "a body of the envelope is not listed", "same bodies", &|b| b.truncate(1)),
+        list_of("letter_bodies_one_more", "a body that the envelope does not list", "same bodies", &|b| {
+            b.push(b[0].clone());
+        }),
+        item("letter_body_other_root", "another root than in the envelope", "same bodies", 0, bytes([9; 32])),
+        item("letter_body_other_size", "another size than in the envelope", "same bodies", 1, int(1017)),
+        item("letter_body_key_31_bytes", "a key that is too short", "wrong form", 2, bytes([9; 31])),
+        item("letter_body_codec_2", "a codec that is not known", "unknown codec 2", 4, int(2)),
+        item("letter_body_six_items", "a body with a sixth item", "deterministic", 5, int(0)),
+    ]
+}
+
+fn spellings() -> Vec<Vector> {
+    let encoded = |name, what, reason, change: &dyn Fn(&mut Vec<u8>)| {
+        edited(name, what, reason, &Draft::new(), &|stage| {
+            if let Stage::LetterBytes(letter) = stage {
+                change(letter);
+            }
+        })
+    };
+    let mode = cbor(&text("mode"));
+    vec![
+        encoded("letter_integer_not_shortest", "mode takes bytes more than needed", "deterministic", &|l| {
+            replace(l, &[&mode[..], &[0x19, 1, 0xa4]].concat(), &[&mode[..], &[0x1a, 0, 0, 1, 0xa4]].concat());
+        }),
+        encoded("letter_map_indefinite", "a map of indefinite length", "deterministic", &|l| {
+            l[0] = 0xbf;
+            l.push(0xff);
+        }),
+        encoded("letter_trailing_byte", "a byte behind the map", "deterministic", &|l| l.push(0)),
+        encoded("letter_cut", "the map ends in the middle", "ends in the middle", &|l| l.truncate(100)),
+        encoded("letter_empty", "nothing signed", "ends in the middle", &|l| l.clear()),
+        mapped("letter_keys_out_of_order", "two keys exchanged", "deterministic", &|m| m.swap(2, 3)),
+        mapped("letter_salt_tagged", "a tag before the salt", "deterministic", &|m| {
+            set(m, "salt", Value::Tag(2, Box::new(bytes([1; 16]))));
+        }),
+        encoded("letter_salt_in_pieces", "a byte string of indefinite length", "", &|l| {
+            let salt = [0x5a; 16];
+            replace(l, &[&[0x50], &salt[..]].concat(), &[&[0x5f, 0x50], &salt[..], &[0xff]].concat());
+        }),
+    ]
+}
+
+fn signatures() -> Vec<Vector> {
+    let sig = |name, what, change: &dyn Fn(&mut [u8; 64])| {
+        edited(name, what, "signature does not match: the letter", &Draft::new(), &|stage| {
+            if let Stage::LetterSig(sig) = stage {
+                change(sig);
+            }
+        })
+    };
+    let mut forged = Draft::new();
+    forged.author = CAROL;
+    let as_carol = |stage: Stage| match stage {
+        Stage::LetterMap(letter) => set(letter, "author", bytes(id(CAROL).as_bytes())),
+        Stage::LetterSig(sig) => *sig = node(ALICE).sign(Label::Letter, &[b"anything"]),
+        _ => {}
+    };
+    vec![
+        sig("letter_sig_bit_r", "a bit of R altered", &|s| s[0] ^= 1),
+        sig("letter_sig_bit_s", "a bit of S altered", &|s| s[40] ^= 0x10),
+        sig("letter_sig_s_beyond_order", "S with the order of the group added", &beyond_order),
+        sig("letter_sig_other_label", "a signature made for a hop", &|s| *s = node(ALICE).sign(Label::Hop, &[b"any"])),
+        edited("letter_author_forged", "alice signs in carol's name", "signature does not match", &forged, &as_carol),
+        edited("letter_author_other", "signed by carol, in alice's name", "not that of its author", &forged, &|_| {}),
+    ]
+}
