@@ -1,7 +1,7 @@
 //! mb-node: cards and known nodes.
 
 use clap::{Parser, Subcommand};
-use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, setting_lines};
 use mb_node::config::KnownNode;
 use mb_node::home::{Added, Home};
 use mb_wire::card::Card;
@@ -92,8 +92,8 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let mut home = program.home()?;
     match args.command {
         Command::Card { nodes, all } => cards(program, &home, &nodes, all),
-        Command::Add { via: Some(_), .. } => return Err(not_built("--via")),
-        Command::Add { address: Some(_), .. } => return Err(not_built("--address")),
+        Command::Add { via: Some(_), .. } => return Err(Complaint::not_built("--via").into()),
+        Command::Add { address: Some(_), .. } => return Err(Complaint::not_built("--address").into()),
         Command::Add { name, card, .. } => return add(program, &mut home, name, card),
         Command::List { json } => home.nodes().for_each(|node| list(program, node, json)),
         Command::Show { name, json } => show(program, &home, home.node(&name)?, json),
@@ -106,10 +106,6 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         }
     }
     Ok(())
-}
-
-fn not_built(option: &str) -> Failed {
-    Complaint::new(Class::Usage, format!("{option}: not built yet")).into()
 }
 
 fn cards(program: &mut Program, home: &Home, nodes: &[String], all: bool) {
@@ -134,10 +130,8 @@ fn add(program: &mut Program, home: &mut Home, name: Option<String>, card: Optio
         other => other,
     };
     if [&name, &card].into_iter().flatten().any(|word| looks_like(word, "mbse")) {
-        let refused = Complaint::new(Class::Usage, "add: that is a secret, not a card");
-        return Err(refused
-            .with_remedy("a card is what mb-node card prints; others may have seen the secret now")
-            .into());
+        let remedy = "a card is what mb-node card prints; others may have seen the secret now";
+        return Err(Complaint::new(Class::Usage, "add: that is a secret, not a card").with_remedy(remedy).into());
     }
     match card {
         Some(text) => take_in(program, home, name.as_deref(), "card", &text),
@@ -157,9 +151,8 @@ fn add_from_input(program: &mut Program, home: &mut Home, name: Option<&str>) ->
     match (lines.len(), name) {
         (0, _) => return Err(Complaint::new(Class::NoInput, "standard input: no card").into()),
         (2.., Some(name)) => {
-            return Err(
-                Complaint::new(Class::Usage, format!("name \"{name}\": standard input has several cards")).into()
-            );
+            let line = format!("name \"{name}\": standard input has several cards");
+            return Err(Complaint::new(Class::Usage, line).into());
         }
         _ => {}
     }
@@ -178,12 +171,6 @@ fn take_in(program: &mut Program, home: &mut Home, name: Option<&str>, place: &s
         program.say(format!("{name}\t{}", in_groups(&id.to_string())));
     }
     Ok(())
-}
-
-/// An id in groups of four, to be read aloud and compared.
-fn in_groups(id: &str) -> String {
-    let groups = id.as_bytes().chunks(4).map(|group| String::from_utf8_lossy(group).into_owned());
-    groups.collect::<Vec<_>>().join(" ")
 }
 
 fn list(program: &mut Program, node: &KnownNode, as_json: bool) {
@@ -210,20 +197,6 @@ fn show(program: &mut Program, home: &Home, node: &KnownNode, as_json: bool) {
     if as_json {
         return program.json(&settings);
     }
-    program.say(format!("name\t{}", node.name));
-    program.say(format!("id\t{}", in_groups(&node.id().to_string())));
-    for (key, value) in
-        settings.as_object().into_iter().flatten().filter(|(key, _)| !["name", "id"].contains(&key.as_str()))
-    {
-        match value.as_object() {
-            Some(table) => {
-                table.iter().for_each(|(inner, value)| program.say(format!("{key}.{inner}\t{}", plain(value))))
-            }
-            None => program.say(format!("{key}\t{}", plain(value))),
-        }
-    }
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| if value.is_null() { "-".into() } else { value.to_string() }, str::to_owned)
+    program.say(format!("in groups\t{}", in_groups(&node.id().to_string())));
+    setting_lines(&settings).into_iter().for_each(|line| program.say(line));
 }

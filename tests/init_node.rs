@@ -621,7 +621,7 @@ fn help_fits_a_screen_and_ends_with_examples() {
     for name in ["mb-init", "mb-node"] {
         let help = world.command([name, "--help"]).env("COLUMNS", "80").run().ok();
         let examples = help.split("Examples:\n").nth(1).expect("there are examples");
-        assert!(examples.lines().all(|line| line.starts_with(&"  ")) && !examples.trim().is_empty(), "{help}");
+        assert!(examples.lines().all(|line| line.starts_with("  ")) && !examples.trim().is_empty(), "{help}");
         assert!(help.lines().count() <= 25 && help.lines().all(|line| line.chars().count() <= 80), "{help}");
         assert_eq!(world.command([name, "-h"]).env("COLUMNS", "80").run().ok(), help);
         let version = world.command([name, "--version"]).run().ok();

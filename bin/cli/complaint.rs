@@ -17,6 +17,11 @@ impl Complaint {
         Complaint { class, line: line.into(), remedy: None }
     }
 
+    /// An option whose work is not built yet.
+    pub fn not_built(option: &str) -> Complaint {
+        Complaint::new(Class::Usage, format!("{option}: not built yet"))
+    }
+
     /// The same with what the user can do about it.
     pub fn with_remedy(self, remedy: impl Into<String>) -> Complaint {
         Complaint { remedy: Some(remedy.into()), ..self }

@@ -5,6 +5,8 @@
 
 /// From the first instruction to the exit status.
 mod start;
+/// Completions for shells.
+mod completions;
 /// Options that every program has.
 mod common;
 /// What a running program has at hand.
@@ -19,6 +21,12 @@ mod input;
 pub mod escape;
 /// Results on standard output.
 mod records;
+/// One thing with all its settings.
+mod settings;
+/// Nodes by name, where a configuration is at hand.
+mod known;
+/// How long ago, as an option says it.
+pub mod age;
 /// What programs that write the spool share.
 mod work;
 /// How far work has come.
@@ -32,11 +40,13 @@ pub use common::{Common, ProgressWhen};
 pub use complaint::Complaint;
 pub use exit::{Outcome, code};
 pub use input::input_lines;
+pub use known::Known;
 pub use mb_spool::class::{Class, Failure};
 pub use outside::{env, now_secs, random};
 pub use program::Program;
 pub use progress::Progress;
 pub use records::Records;
+pub use settings::{in_groups, setting_lines};
 pub use start::{Arguments, main};
 
 /// Any error that a program can tell and count.

@@ -48,6 +48,11 @@ impl Records {
         }
     }
 
+    /// Writes content as it is: a file's, not a record.
+    pub fn content(&mut self, bytes: &[u8]) {
+        self.write(bytes);
+    }
+
     /// Writes one JSON object.
     pub fn json(&mut self, object: &impl Serialize) {
         match serde_json::to_vec(object) {

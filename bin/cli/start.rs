@@ -1,9 +1,9 @@
 //! From the first instruction to the exit status.
 
 use crate::program::{tell, tell_remedy};
-use crate::{Common, Failed, Program, exit};
-use clap::Parser;
+use crate::{Common, Failed, Program, completions, exit};
 use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command, Parser};
 use mb_spool::class::{Class, Failure};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
@@ -21,7 +21,10 @@ pub trait Arguments: Parser {
 
 /// Runs a program: parses its arguments, does `work`, tells what failed. Wrong usage is 64, a panic 70.
 pub fn main<A: Arguments>(work: fn(A, &mut Program) -> Result<(), Failed>) -> ExitCode {
-    let command = A::command().help_template(HELP).disable_help_subcommand(true);
+    if let Some(code) = completions::asked_for(A::command) {
+        return code;
+    }
+    let command = with_short_help(A::command().help_template(HELP).disable_help_subcommand(true));
     let name: &'static str = String::leak(command.get_name().to_owned());
     hide_memory();
     hook_panics(name);
@@ -45,6 +48,12 @@ pub fn main<A: Arguments>(work: fn(A, &mut Program) -> Result<(), Failed>) -> Ex
             ExitCode::from(exit::code(Class::Bug))
         }
     }
+}
+
+/// One form of help, by `-h` and `--help` alike: clap's long one does not fit a screen.
+fn with_short_help(command: Command) -> Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help").global(true);
+    command.disable_help_flag(true).arg(help)
 }
 
 /// No core dump, no debugger of the same user: the process holds keys.

@@ -259,6 +259,13 @@ impl Run {
         assert!(self.fails(code).contains(what), "it does not say {what:?}\n{said}");
     }
 
+    /// It must have exited with `code`; what it wrote to standard error, which may be nothing.
+    #[track_caller]
+    pub fn fails_quietly(self, code: i32) -> String {
+        assert_eq!(self.code, code, "exit code\n{self}");
+        self.stderr()
+    }
+
     /// What it wrote to standard error.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()

@@ -35,6 +35,8 @@ pub(crate) struct Pending {
     pub bodies: Vec<BodyName>,
     /// Whether its envelope is to be moved to its place.
     pub is_written: bool,
+    /// Whether anything of it was written.
+    pub is_new: bool,
     /// Bytes of envelope and bodies.
     pub len: u64,
     /// Keeps other runs from doing the same.

@@ -24,6 +24,8 @@ pub struct Work<'a> {
     pub threads: usize,
     /// Looked at between blocks: once it is set, work ends with [`CopyError::Stopped`].
     pub stop: &'a AtomicBool,
+    /// Told how many more bytes were read.
+    pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Work<'_> {
@@ -100,7 +102,9 @@ fn go_through(
             return Err(CopyError::Stopped);
         }
         let offset = next;
-        next += read_block(file, name.size - offset, offset, buffer)? as u64;
+        let len = read_block(file, name.size - offset, offset, buffer)? as u64;
+        (work.progress)(len);
+        next += len;
         Ok((next > offset).then_some(offset))
     };
     for_each_block(work.threads, read, |offset, block: &mut Vec<u8>| {

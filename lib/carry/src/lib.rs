@@ -30,6 +30,10 @@ pub mod out;
 mod batch;
 /// From a stick to the spool.
 pub mod take;
+/// Is every byte on a stick what its name says?
+pub mod check;
+/// What lies on a stick, for whom.
+pub mod waiting;
 
 pub use error::CarryError;
 pub use report::{Event, Report, Watch};

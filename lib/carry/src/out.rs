@@ -41,7 +41,7 @@ pub struct OutOptions<'a> {
     pub verify: bool,
     /// Bytes that this run may write to the stick.
     pub max_bytes: Option<u64>,
-    /// Threads, and the flag that stops them.
+    /// How bodies are copied.
     pub work: Work<'a>,
 }
 
@@ -60,7 +60,8 @@ pub fn out(
     part::recover(stick)?;
     let mut folders = Folders::default();
     make_nodes(spool, stick, options.nodes, &mut folders)?;
-    let (nodes, queues) = destinations(spool, stick)?;
+    let (nodes, queues): (Vec<_>, Vec<_>) =
+        destinations(spool, stick, watch)?.into_iter().map(|to| (to.node, to.queue)).unzip();
     queues.iter().try_for_each(|queue| sweep_orphans(queue, run))?;
     let room = Room::new(stick.root(), 0, options.max_bytes.unwrap_or(u64::MAX));
     let mut out = Out {
@@ -85,29 +86,35 @@ pub fn out(
     Ok(out.report)
 }
 
-/// Tells what a run would move, and writes nothing. `stick`: none if it would be made.
+/// Tells what a run would move to the stick in `dir`, and writes nothing.
 pub fn would_go(
     spool: &Spool,
-    stick: Option<&Stick>,
+    dir: &DirRef,
     options: OutOptions,
     watch: &mut dyn Watch,
 ) -> Result<Report, CarryError> {
-    let mut report = Report::default();
-    let mut allowed = options.max_bytes.unwrap_or(u64::MAX);
+    let stick = Stick::find(dir)?;
+    let goes_to = |node: &NodeId| match &stick {
+        _ if options.nodes.contains(node) => Ok(true),
+        Some(stick) => stick.node(node).map(|dir| dir.is_some()),
+        None => Ok(false),
+    };
     let (mut nodes, mut queues) = (Vec::new(), Vec::new());
-    for node in spool.nodes()? {
-        let goes = options.nodes.contains(&node) || stick.map_or(Ok(false), |s| s.node(&node).map(|dir| dir.is_some()))?;
-        if let Some(queue) = spool.find_queue(&node, Queue::Tx)?.filter(|_| goes && node != spool.own()) {
+    for node in spool.nodes()?.into_iter().filter(|node| *node != spool.own()) {
+        if goes_to(&node)?
+            && let Some(queue) = spool.find_queue(&node, Queue::Tx)?
+        {
             nodes.push(node);
             queues.push(queue);
         }
     }
+    let mut report = Report::default();
+    let mut room = Room::new(dir, 0, options.max_bytes.unwrap_or(u64::MAX));
     for waiting in next_waiting(&queues, None)? {
-        if waiting.len <= allowed {
-            allowed -= waiting.len;
+        if room.allows(waiting.len) && room.fits(&[waiting.len])? {
+            room.take(&[waiting.len]);
             report.packet_count += 1;
-            let (packet, to, len) = (waiting.packet, nodes[waiting.queue as usize], waiting.len);
-            watch.moved(Event::Out { packet, to, len });
+            watch.moved(Event::Out { packet: waiting.packet, to: nodes[waiting.queue as usize], len: waiting.len });
         }
     }
     Ok(report)
@@ -127,18 +134,28 @@ fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Fold
     Ok(())
 }
 
-/// The nodes for which there is a queue here and a folder there.
-fn destinations(spool: &Spool, stick: &Stick) -> durable::Result<(Vec<NodeId>, Vec<DirRef>)> {
-    let (mut nodes, mut queues) = (Vec::new(), Vec::new());
+/// The nodes for which there is a queue here and a folder there. What stands there and is no folder is told.
+fn destinations(spool: &Spool, stick: &Stick, watch: &mut dyn Watch) -> durable::Result<Vec<Destination>> {
+    let mut destinations = Vec::new();
     for node in spool.nodes()?.into_iter().filter(|node| *node != spool.own()) {
-        if stick.node(&node)?.is_some()
-            && let Some(queue) = spool.find_queue(&node, Queue::Tx)?
-        {
-            nodes.push(node);
-            queues.push(queue);
+        match stick.node(&node) {
+            Ok(None) => continue,
+            Ok(Some(_)) => {}
+            Err(error) if error.is_wrong_kind() => {
+                watch.failed(error.into());
+                continue;
+            }
+            Err(error) => return Err(error),
         }
+        destinations.extend(spool.find_queue(&node, Queue::Tx)?.map(|queue| Destination { node, queue }));
     }
-    Ok((nodes, queues))
+    Ok(destinations)
+}
+
+/// A node that the stick goes to, and what waits for it.
+struct Destination {
+    node: NodeId,
+    queue: DirRef,
 }
 
 /// Why a packet does not go now.
@@ -260,7 +277,9 @@ impl Out<'_> {
         let is_written = put?;
         let Source { packet, to, envelope, bodies, lock, .. } = source;
         let len = envelope.len() as u64 + bodies.iter().map(|body| body.size).sum::<u64>();
-        self.batch.packets.push(Pending { packet, to, queue: waiting.queue, bodies, is_written, len, _lock: lock });
+        let is_new = is_written || !written.is_empty();
+        let queue = waiting.queue;
+        self.batch.packets.push(Pending { packet, to, queue, bodies, is_written, is_new, len, _lock: lock });
         Ok(())
     }
 
@@ -301,6 +320,9 @@ impl Out<'_> {
     /// Sees that the packet fits; if need be, unfinished bodies of others go.
     fn make_room(&mut self, source: &Source) -> Result<(), Setback> {
         let sizes = self.missing_sizes(source).map_err(on_stick)?;
+        if !self.room.allows(sizes.iter().sum()) {
+            return Err(Setback::NoRoom);
+        }
         if self.room.fits(&sizes).map_err(on_stick)? {
             return Ok(());
         }
@@ -388,10 +410,15 @@ impl Out<'_> {
     /// `false` if the very same is on the stick already.
     fn put_envelope(&mut self, source: &Source) -> Result<bool, Setback> {
         let shard = self.folders.get(self.stick, &Place::of_packet(&source.to, &source.packet)).map_err(on_stick)?;
-        if is_envelope(&shard, &source.packet).map_err(on_stick)? {
-            let file = shard.open(source.packet.to_string().as_ref()).map_err(on_stick)?;
-            file.sync().map_err(on_stick)?;
-            return Ok(false);
+        match is_envelope(&shard, &source.packet) {
+            Ok(true) => {
+                let there = shard.open(source.packet.to_string().as_ref());
+                there.and_then(|file| file.sync()).map_err(on_stick)?;
+                return Ok(false);
+            }
+            Err(error) if error.is_wrong_kind() => return Err(on_stick(error)),
+            // Another one, or one that cannot be read, is replaced.
+            Ok(false) | Err(_) => {}
         }
         let part = open_part(&mut self.part, self.stick, self.run).map_err(on_stick)?;
         let file = part.write_packet(&source.packet, &source.envelope).map_err(on_stick)?;
@@ -422,32 +449,34 @@ impl Out<'_> {
         done.left.iter().for_each(|pending| self.leave(pending.len));
         let mut read = HashSet::new();
         for pending in &done.packets {
-            if let Some(failure) = self.doubt(pending, &mut read)? {
-                self.watch.failed(failure);
-                continue;
+            match self.check(pending, &mut read) {
+                Ok(()) => self.remove_source(pending)?,
+                Err(Setback::Bad(failure)) => self.watch.failed(failure),
+                Err(Setback::Fatal(failure)) => return Err(failure),
+                Err(Setback::Stopped | Setback::Gone | Setback::NoRoom) => self.report.is_stopped = true,
             }
-            pending.bodies.iter().for_each(|body| self.know(body.root));
-            self.remove_source(pending)?;
         }
         Ok(())
     }
 
-    /// What keeps a packet that was put on the stick from leaving the spool.
-    fn doubt(&self, pending: &Pending, read: &mut HashSet<Root>) -> Result<Option<CarryError>, CarryError> {
+    /// Makes sure, once more, that a packet on the stick may leave the spool.
+    fn check(&mut self, pending: &Pending, read: &mut HashSet<Root>) -> Result<(), Setback> {
         // Looked at after the envelope was there: whoever sweeps bodies looks for envelopes after it took one aside.
         for body in &pending.bodies {
-            if !self.stick.has_body(&body.root, body.size)? {
+            if !self.stick.has_body(&body.root, body.size).map_err(on_stick)? {
                 let path = self.stick.root().path().join(pending.to.to_string()).join(pending.packet.to_string());
-                return Ok(Some(CarryError::BodyGone { path, root: body.root }));
+                return Err(Setback::Bad(CarryError::BodyGone { path, root: body.root }));
             }
+            self.know(body.root);
         }
         if !self.options.verify {
-            return Ok(None);
+            return Ok(());
         }
         match read_back(self.stick, pending, read, self.options.work) {
-            Ok(wrong) => Ok(wrong.map(CarryError::ReadsBack)),
-            Err(CopyError::Source(error) | CopyError::Target(error)) => Err(error.into()),
-            Err(CopyError::Damaged | CopyError::Stopped) => Ok(None),
+            Ok(None) => Ok(()),
+            Ok(Some(path)) => Err(Setback::Bad(CarryError::ReadsBack(path))),
+            Err(CopyError::Source(error) | CopyError::Target(error)) => Err(on_stick(error)),
+            Err(CopyError::Damaged | CopyError::Stopped) => Err(Setback::Stopped),
         }
     }
 
@@ -457,8 +486,10 @@ impl Out<'_> {
             let roots: Vec<Root> = pending.bodies.iter().map(|body| body.root).collect();
             remove_packet(self.spool, &self.queues[pending.queue as usize], &packet, &roots, self.run)?;
         }
-        self.report.packet_count += 1;
-        self.watch.moved(Event::Out { packet, to, len });
+        if pending.is_new || !self.options.keep {
+            self.report.packet_count += 1;
+            self.watch.moved(Event::Out { packet, to, len });
+        }
         Ok(())
     }
 

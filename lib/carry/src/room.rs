@@ -27,11 +27,13 @@ impl Room {
         Room { dir: dir.clone(), reserve, allowed, free: 0 }
     }
 
-    /// Whether files of these sizes fit.
+    /// Whether the user allows so many bytes more.
+    pub fn allows(&self, len: u64) -> bool {
+        len <= self.allowed
+    }
+
+    /// Whether files of these sizes fit on the file system.
     pub fn fits(&mut self, sizes: &[u64]) -> durable::Result<bool> {
-        if sizes.iter().sum::<u64>() > self.allowed {
-            return Ok(false);
-        }
         let need = taken(sizes);
         if need > self.free {
             self.free = self.dir.free_space()?.saturating_sub(self.reserve);

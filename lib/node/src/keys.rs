@@ -41,3 +41,9 @@ impl ExchangeKeys {
         self.keys.get(&tag)
     }
 }
+
+impl FromIterator<ExchangeSecret> for ExchangeKeys {
+    fn from_iter<I: IntoIterator<Item = ExchangeSecret>>(keys: I) -> ExchangeKeys {
+        ExchangeKeys { keys: keys.into_iter().map(|key| (key.tag(), key)).collect() }
+    }
+}

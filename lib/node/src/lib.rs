@@ -14,3 +14,5 @@ pub mod send;
 pub mod name;
 /// Toss: what came is delivered, waits, or goes to `bad/`.
 pub mod toss;
+/// A packet, layer by layer, as far as our keys reach.
+pub mod show;

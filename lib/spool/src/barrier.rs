@@ -65,7 +65,11 @@ impl Barrier {
         for written in self.files {
             match written.file {
                 Some(file) => file.sync()?,
-                None => written.dir.open(&written.name)?.sync()?,
+                // What was given up meanwhile is gone and needs no sync.
+                None => match written.dir.open(&written.name) {
+                    Err(error) if error.is_missing() => {}
+                    opened => opened?.sync()?,
+                },
             }
         }
         self.dirs.iter().try_for_each(|dir| dir.sync())

@@ -19,6 +19,8 @@ pub mod names;
 pub mod number;
 /// What day it is, and whether the clock is believed.
 pub mod day;
+/// Days and times as text.
+pub mod date;
 /// Half-made work of one program run.
 pub mod run;
 /// Read in order, work on all cores.
@@ -43,3 +45,9 @@ pub mod deliver;
 pub mod bad;
 /// Is every byte what its name says?
 pub mod check;
+/// Where packets lie.
+pub mod places;
+/// What waits, for whom, since when.
+pub mod waiting;
+/// Removing packets because somebody says so.
+pub mod remove;

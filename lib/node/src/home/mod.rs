@@ -10,6 +10,7 @@ mod find;
 mod guard;
 mod nodes;
 mod read;
+mod sound;
 mod write;
 
 pub use create::{NewNode, Random};
@@ -17,6 +18,7 @@ pub use error::HomeError;
 pub use find::Env;
 pub use guard::{Danger, check_folder};
 pub use nodes::Added;
+pub use sound::{Unsound, unsound};
 
 use crate::config::{Config, ConfigError, KnownNode, nearest};
 use mb_spool::durable::{DirRef, real};

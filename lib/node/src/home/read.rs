@@ -80,15 +80,20 @@ pub(super) fn nodes(dir: &DirRef, uid: u32) -> Result<BTreeMap<String, KnownNode
     };
     guard::check_dir(&dir, uid)?;
     for entry in dir.list()? {
-        let file = entry?.name.to_string_lossy().into_owned();
-        let Some(name) = file.strip_suffix(".toml").filter(|name| !name.starts_with('.')) else { continue };
-        let path = dir.path().join(&file);
-        check_name(name).map_err(|why| HomeError::BadFileName { path: path.clone(), why })?;
-        if let Some(text) = text(&dir, &file, uid, Reach::Public)? {
-            nodes.insert(name.to_owned(), KnownNode::parse(&path, name, &text)?);
+        if let Some(node) = node(&dir, &entry?.name.to_string_lossy(), uid)? {
+            nodes.insert(node.name.clone(), node);
         }
     }
     Ok(nodes)
+}
+
+/// The known node that `file` in the folder `dir` of known nodes is about, if it is about one.
+pub(super) fn node(dir: &DirRef, file: &str, uid: u32) -> Result<Option<KnownNode>, HomeError> {
+    let Some(name) = file.strip_suffix(".toml").filter(|name| !name.starts_with('.')) else { return Ok(None) };
+    let path = dir.path().join(file);
+    check_name(name).map_err(|why| HomeError::BadFileName { path: path.clone(), why })?;
+    let Some(text) = text(dir, file, uid, Reach::Public)? else { return Ok(None) };
+    Ok(Some(KnownNode::parse(&path, name, &text)?))
 }
 
 /// The names of the nodes by id. [`HomeError::Twice`] where two files are about one identity.

@@ -25,10 +25,20 @@ const BLOCK_LEN: usize = BLOCK_CHUNKS * CHUNK_LEN;
 /// More threads than this only cost memory.
 const MOST_THREADS: usize = 8;
 
+/// How a check works.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// Cores to work on.
+    pub threads: NonZeroUsize,
+    /// Ends the check early when it is set.
+    pub stop: &'a AtomicBool,
+    /// Hears how many more bytes of bodies were read.
+    pub read: &'a (dyn Fn(u64) + Sync),
+}
+
 /// Hashes bodies and remembers those that have several names.
 pub struct Hashing<'a> {
-    threads: usize,
-    stop: &'a AtomicBool,
+    work: Work<'a>,
     known: Mutex<Known>,
 }
 
@@ -63,9 +73,9 @@ pub struct Wanted<P> {
 }
 
 impl<'a> Hashing<'a> {
-    /// Nothing known yet. Works until `stop` is set; what was not looked at then is not told.
-    pub fn new(threads: NonZeroUsize, stop: &'a AtomicBool) -> Hashing<'a> {
-        Hashing { threads: threads.get().min(MOST_THREADS), stop, known: Mutex::default() }
+    /// Nothing known yet. What was not looked at when it was told to stop is not told.
+    pub fn new(work: Work<'a>) -> Hashing<'a> {
+        Hashing { work, known: Mutex::default() }
     }
 
     /// Takes looks from `next`, has each done by `look` on any core, and hashes the bodies that it asks for. `tell`
@@ -78,7 +88,8 @@ impl<'a> Hashing<'a> {
         look: impl Fn(W, &mut Vec<Wanted<P>>) + Sync,
         tell: impl Fn(P, Option<Fault>) + Sync,
     ) {
-        let pass = Pass { known: &self.known, queue: Mutex::default(), under_way: Mutex::default(), look, tell };
+        let threads = self.work.threads.get().min(MOST_THREADS);
+        let pass = Pass { known: &self.known, read: self.work.read, queue: Mutex::default(), under_way: Mutex::default(), look, tell };
         let mut cursor = None;
         loop {
             let read = |_: &mut Vec<u8>| Ok::<_, Infallible>(self.next(&pass, &mut cursor, &mut next));
@@ -86,9 +97,9 @@ impl<'a> Hashing<'a> {
                 pass.work(job, buffer);
                 Ok(())
             };
-            let Ok(()) = for_each_block(self.threads, read, work);
+            let Ok(()) = for_each_block(threads, read, work);
             // The last looks may have asked for bodies when no more work was to be had.
-            if self.stop.load(Ordering::Relaxed) || locked(&pass.queue).is_empty() {
+            if self.work.stop.load(Ordering::Relaxed) || locked(&pass.queue).is_empty() {
                 return;
             }
         }
@@ -101,7 +112,7 @@ impl<'a> Hashing<'a> {
         cursor: &mut Option<(Arc<Body<P>>, u64)>,
         next: &mut impl FnMut() -> Option<W>,
     ) -> Option<Job<W, P>> {
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.work.stop.load(Ordering::Relaxed) {
             if let Some((body, block)) = cursor {
                 if *block < body.block_count() {
                     *block += 1;
@@ -142,8 +153,8 @@ impl<P> Body<P> {
         self.size.div_ceil(BLOCK_LEN as u64)
     }
 
-    /// Reads and hashes one block.
-    fn hash_block(&self, block: u64, buffer: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Reads and hashes one block; its length.
+    fn hash_block(&self, block: u64, buffer: &mut Vec<u8>) -> Result<u64, Fault> {
         let start = block * BLOCK_LEN as u64;
         let len = (self.size - start).min(BLOCK_LEN as u64) as usize;
         if buffer.len() < len {
@@ -162,13 +173,14 @@ impl<P> Body<P> {
         let first = block as usize * BLOCK_CHUNKS;
         let hashed = body::leaves(bytes);
         locked(&self.leaves)[first..first + hashed.len()].copy_from_slice(&hashed);
-        Ok(())
+        Ok(len as u64)
     }
 }
 
 /// One run over one source of looks.
 struct Pass<'a, P, L, T> {
     known: &'a Mutex<Known>,
+    read: &'a (dyn Fn(u64) + Sync),
     queue: Mutex<VecDeque<Wanted<P>>>,
     /// Files with several names that are being hashed, with the places of the names that were met meanwhile.
     under_way: Mutex<HashMap<Key, Vec<P>>>,
@@ -242,11 +254,12 @@ impl<P, L, T: Fn(P, Option<Fault>)> Pass<'_, P, L, T> {
                 }
             }
             Job::Block(body, block) => {
-                if body.fault.get().is_none()
-                    && let Err(fault) = body.hash_block(block, buffer)
-                {
-                    // Another block's fault came first: one is enough.
-                    let _ = body.fault.set(fault);
+                if body.fault.get().is_none() {
+                    match body.hash_block(block, buffer) {
+                        Ok(len) => (self.read)(len),
+                        // Another block's fault may have come first: one is enough.
+                        Err(fault) => drop(body.fault.set(fault)),
+                    }
                 }
                 if body.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                     self.finish(&body);

@@ -15,15 +15,13 @@ mod tests;
 
 pub use finding::{Fault, Finding, Mend, Mended};
 pub use fix::Fix;
-pub use hashing::{Hashing, Wanted};
+pub use hashing::{Hashing, Wanted, Work};
 pub use held::held_inodes;
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use mb_wire::id::{NodeId, Root};
 
@@ -37,16 +35,14 @@ use packets::{Packets, Rule};
 pub struct Check<'a> {
     /// What is checked.
     pub spool: &'a Spool,
-    /// Cores to work on.
-    pub threads: NonZeroUsize,
+    /// How.
+    pub work: Work<'a>,
     /// Only the queues of these nodes; empty: everything.
     pub nodes: &'a [NodeId],
     /// The inodes that are locked, where that is known: [`held_inodes`].
     pub held: &'a (dyn Fn() -> Option<HashSet<u64>> + Sync),
     /// Mends what is found.
     pub fix: Option<Fix<'a>>,
-    /// Ends the check early when it is set.
-    pub stop: &'a AtomicBool,
 }
 
 impl Check<'_> {
@@ -54,7 +50,7 @@ impl Check<'_> {
     pub fn run(&self, tell: &mut dyn FnMut(Finding)) -> durable::Result<()> {
         let mut walk = Walk {
             check: self,
-            hashing: Hashing::new(self.threads, self.stop),
+            hashing: Hashing::new(self.work),
             mender: Mender::new(self.spool, self.fix),
             tell,
         };
@@ -81,7 +77,7 @@ impl Walk<'_> {
     }
 
     fn stopped(&self) -> bool {
-        self.check.stop.load(Ordering::Relaxed)
+        self.check.work.stop.load(Ordering::Relaxed)
     }
 
     /// The index comes after everything that has links of its own: most of its bodies are known by then.

@@ -327,7 +327,7 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
         "salt": hex(letter.salt),
         "kind": {"file": {
             "form": if file.form == Form::Plain { "plain" } else { "folder" },
-            "mode": file.mode, "path": hex(&file.path), "mtime": [json!(file.mtime.0), json!(file.mtime.1)],
+            "mode": file.mode, "path": hex(&file.path), "mtime": [file.mtime.0, file.mtime.1],
         }},
         "bodies": bodies.collect::<Vec<_>>(),
     });

@@ -128,7 +128,7 @@ fn high_bit() -> Vector {
     for writer_only in ["coins", "sender_seed", "author_seed"] {
         fields.as_object_mut().expect("an object").remove(writer_only);
     }
-    good("seal_share_high_bit", "a share with its highest bit set, which X25519 ignores", "envelope", fields)
+    good("seal_share_high_bit", "envelope", "a share with its highest bit set, which X25519 ignores", fields)
 }
 
 fn edited(name: &str, what: &str, reason: &str, edit: &dyn Fn(Stage)) -> Vector {

@@ -68,7 +68,7 @@ fn no_room() -> Vec<u8> {
             file.truncate(512);
         }
     };
-    let file = Draft::with_bodies(bodies_of(8)).make_with(&shrink).file;
+    let file = Draft::with_bodies(bodies_of(9)).make_with(&shrink).file;
     let head_len = 3 + usize::from(u16::from_be_bytes([file[1], file[2]])) + 1;
     assert!(file[0] == 0x59 && (493..=512).contains(&head_len), "{head_len}");
     file

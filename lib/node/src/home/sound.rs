@@ -1,0 +1,219 @@
+//! Is a configuration sound? Everything that is wrong at once, where programs stop at the first thing.
+//!
+//! Looks only: no passphrase is asked for, nothing is made. What a program would refuse to start with comes in its own
+//! words; to that come what it would only meet later (a folder of delivery that is gone, a card without a key to seal
+//! to), and what is nobody's error but bad to leave (a spool that others can look into).
+
+use super::guard::{self, quoted};
+use super::read::{self, NODES};
+use super::{Env, HomeError, find};
+use crate::config::{Config, KnownNode};
+use mb_spool::class::{Class, Failure};
+use mb_spool::day;
+use mb_spool::durable::{DirRef, real};
+use mb_spool::layout::Spool;
+use mb_wire::card::Card;
+use mb_wire::id::KeyTag;
+use mb_wire::key::key_tag;
+use rustix::fs::Access;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Something in a configuration that is not as it should be. Prints as `PATH: WHAT`.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsound {
+    /// A program would not start.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// No exchange key of a known node may be used any more.
+    #[error("{}: nothing can be sent to it: every exchange key of its card has ended", .0.display())]
+    Expired(PathBuf),
+    /// The folder where its files go cannot be written to.
+    #[error("{}: accept.folder: {}: {cause}", file.display(), folder.display())]
+    Folder {
+        /// The node's file.
+        file: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Others can look into the spool.
+    #[error("{}: other users can look into it", .0.display())]
+    Open(PathBuf),
+    /// The private half of a key in our own card is not there.
+    #[error("{}: missing: what is sealed to this node cannot be opened", .0.display())]
+    NoKey(PathBuf),
+    /// The clock is far from the last day that was worked on.
+    #[error("clock: it says day {clock}, the last day of work was {last}: until it is believed nothing expires")]
+    Clock {
+        /// What the clock says.
+        clock: u32,
+        /// What stands for today.
+        last: u32,
+    },
+}
+
+impl Failure for Unsound {
+    fn class(&self) -> Class {
+        match self {
+            Unsound::Home(error) => error.class(),
+            _ => Class::Config,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Unsound::Home(error) => return error.remedy(),
+            Unsound::Expired(file) => format!("put a newer card of that node into {}", file.display()),
+            Unsound::Folder { folder, cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+                format!("mkdir -p {}", quoted(folder))
+            }
+            Unsound::Folder { folder, .. } => format!("make {} a folder that this user can write to", folder.display()),
+            Unsound::Open(path) => format!("chmod go= {}", quoted(path)),
+            Unsound::NoKey(_) => "restore the file from a backup of the spool".into(),
+            Unsound::Clock { .. } => "set the clock; if it is right: mb-check --clock-ok".into(),
+        })
+    }
+}
+
+/// Everything that is unsound in the configuration folder at `path`, and in the place of its spool. `spool` and `env` are
+/// those of the program; `now` is in seconds since 1970.
+pub fn unsound(path: &Path, spool: Option<&Path>, env: Env, now: u64) -> Vec<Unsound> {
+    let uid = rustix::process::geteuid().as_raw();
+    let mut found = Vec::new();
+    let dir = match real::open_root(path) {
+        Ok(dir) => dir,
+        Err(error) => return vec![HomeError::missing(error, path).into()],
+    };
+    let look = Look { dir, uid, found: &mut found };
+    look.all(spool, env, now);
+    found
+}
+
+/// What is found while the files are gone through.
+struct Look<'a> {
+    dir: DirRef,
+    uid: u32,
+    found: &'a mut Vec<Unsound>,
+}
+
+impl Look<'_> {
+    fn told<T>(&mut self, result: Result<T, HomeError>) -> Option<T> {
+        result.map_err(|error| self.found.push(error.into())).ok()
+    }
+
+    fn all(mut self, spool: Option<&Path>, env: Env, now: u64) {
+        let dir = self.dir.clone();
+        self.told(guard::check_dir(&dir, self.uid));
+        let card = match self.told(read::key_file(&dir, self.uid)) {
+            Some(Some(key)) => Some(key.card),
+            Some(None) => {
+                self.found.push(HomeError::NotHere(dir.path().to_owned()).into());
+                None
+            }
+            None => None,
+        };
+        let config = self.told(read::config(&dir, self.uid)).flatten();
+        self.name(card.as_ref(), config.as_ref());
+        self.nodes(day::clock_day(now));
+        let configured = config.as_ref().and_then(|config| config.spool.as_deref());
+        let place = find::spool_path(spool, env, configured, dir.path());
+        if let Some(place) = self.told(place) {
+            self.spool(&place, card.as_ref(), now);
+        }
+    }
+
+    fn name(&mut self, card: Option<&Card>, config: Option<&Config>) {
+        if let (Some(card), Some(name)) = (card, config.and_then(|config| config.name.as_ref()))
+            && card.name != *name
+        {
+            let (config, card) = (name.clone(), card.name.clone());
+            self.found.push(HomeError::OtherName { dir: self.dir.path().to_owned(), config, card }.into());
+        }
+    }
+
+    /// Each known node by itself, then what goes wrong between two.
+    fn nodes(&mut self, today: u32) {
+        let dir = match self.dir.open_dir(NODES.as_ref()) {
+            Ok(dir) => dir,
+            Err(error) if error.is_missing() => return,
+            Err(error) => return self.found.push(HomeError::from(error).into()),
+        };
+        self.told(guard::check_dir(&dir, self.uid));
+        let listed = dir.list().and_then(|entries| entries.map(|entry| Ok(entry?.name)).collect::<Result<Vec<_>, _>>());
+        let mut files: Vec<_> = self.told(listed.map_err(HomeError::from)).unwrap_or_default();
+        files.sort_unstable();
+        let mut nodes = BTreeMap::new();
+        for file in files {
+            let Some(Some(node)) = self.told(read::node(&dir, &file.to_string_lossy(), self.uid)) else { continue };
+            self.node(&dir.path().join(&file), &node, today);
+            nodes.insert(node.name.clone(), node);
+        }
+        let names = read::names_by_id(&self.dir, &nodes);
+        self.told(names);
+    }
+
+    fn node(&mut self, file: &Path, node: &KnownNode, today: u32) {
+        if node.card.exchange_key(today).is_err() {
+            self.found.push(Unsound::Expired(file.to_owned()));
+        }
+        let folder = node.accept.folder.as_ref().filter(|_| node.accept.files);
+        if let Some(folder) = folder
+            && let Err(cause) = can_write(folder)
+        {
+            self.found.push(Unsound::Folder { file: file.to_owned(), folder: folder.clone(), cause });
+        }
+    }
+
+    fn spool(&mut self, path: &Path, card: Option<&Card>, now: u64) {
+        let root = match real::open_root(path) {
+            Ok(root) => root,
+            Err(error) => return self.found.push(HomeError::from(error).into()),
+        };
+        self.told(guard::check_dir(&root, self.uid));
+        self.closed(&root);
+        let Some(card) = card else { return };
+        let spool = Spool::new(root, card.id());
+        for key in card.keys.iter().filter(|key| key.gone_after == 0 || key.gone_after >= day::clock_day(now)) {
+            self.key(&spool, key_tag(&key.public));
+        }
+        match day::today(&spool, now) {
+            Ok(today) => self.found.extend(today.doubt.map(|doubt| Unsound::Clock { clock: doubt.clock, last: today.day })),
+            Err(error) => self.found.push(HomeError::from(error).into()),
+        }
+    }
+
+    /// The root keeps others out; only where it does not, what is below it counts.
+    fn closed(&mut self, dir: &DirRef) {
+        match dir.stat_self() {
+            Ok(stat) if stat.mode & 0o077 != 0 => self.found.push(Unsound::Open(dir.path().to_owned())),
+            Ok(_) => {}
+            Err(error) => self.found.push(HomeError::from(error).into()),
+        }
+    }
+
+    fn key(&mut self, spool: &Spool, tag: KeyTag) {
+        let path = spool.root().path().join("self").join("keys").join(tag.to_string());
+        let file = match spool.find(&["self", "keys"]) {
+            Ok(Some(dir)) => dir.stat(tag.to_string().as_ref()),
+            Ok(None) => return self.found.push(Unsound::NoKey(path)),
+            Err(error) => return self.found.push(HomeError::from(error).into()),
+        };
+        match file {
+            Ok(stat) => {
+                let checked = guard::check(&stat, &path, self.uid, guard::Reach::Secret);
+                self.told(checked);
+            }
+            Err(error) if error.is_missing() => self.found.push(Unsound::NoKey(path)),
+            Err(error) => self.found.push(HomeError::from(error).into()),
+        }
+    }
+}
+
+fn can_write(folder: &Path) -> io::Result<()> {
+    rustix::fs::access(folder, Access::EXISTS | Access::WRITE_OK | Access::EXEC_OK)?;
+    if std::fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+

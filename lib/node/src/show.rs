@@ -1,0 +1,357 @@
+//! A packet, layer by layer, as far as our keys reach.
+//!
+//! What is shown are names, dates and sizes: no key, share or commitment, nothing that opens anything. A layer that cannot
+//! be opened here is no error, it says why; one that should open and does not is damage.
+
+use mb_spool::class::{Class, Failure};
+use mb_spool::date::{day_text, time_text};
+use mb_wire::envelope::{self, BodyName, Content, EnvelopeError, Prefix};
+use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
+use mb_wire::id::NodeId;
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use serde::Serialize;
+
+use crate::keys::ExchangeKeys;
+use crate::toss::Nodes;
+use crate::toss::decide::Refusal;
+use crate::toss::payload::{Bodies, PayloadError};
+
+/// What a packet says.
+#[derive(Debug, Serialize)]
+pub struct View {
+    /// Its id: the hash of its envelope.
+    pub packet: String,
+    /// Length of the envelope.
+    pub bytes: u64,
+    /// Which cryptography.
+    pub suite: u8,
+    /// The node that it is sealed to.
+    pub to: NodeView,
+    /// Which exchange key of that node.
+    pub key: String,
+    /// Priority.
+    pub nice: u8,
+    /// Last day.
+    pub end: String,
+    /// The bodies that it lists.
+    pub bodies: Vec<BodyView>,
+    /// What is sealed in it.
+    pub opened: Option<OpenedView>,
+    /// Why it goes no further.
+    pub stops: Option<String>,
+}
+
+/// A node: our name for it, if it has one.
+#[derive(Debug, Serialize)]
+pub struct NodeView {
+    /// Our name for it.
+    pub name: Option<String>,
+    /// Its id.
+    pub id: String,
+}
+
+/// A body as the envelope lists it.
+#[derive(Debug, Serialize)]
+pub struct BodyView {
+    /// Its name.
+    pub root: String,
+    /// Its size.
+    pub size: u64,
+}
+
+/// The sealed part of an envelope.
+#[derive(Debug, Serialize)]
+pub struct OpenedView {
+    /// Who handed it over; only a claim where that node is not known.
+    pub from: NodeView,
+    /// How many more times it may be wrapped.
+    pub hops: u8,
+    /// The letter inside.
+    pub letter: Option<LetterView>,
+}
+
+/// A letter. What only its verified content says is in `content`.
+#[derive(Debug, Serialize)]
+pub struct LetterView {
+    /// Its id.
+    pub id: String,
+    /// Who wrote it; only a claim where that node is not known.
+    pub author: NodeView,
+    /// What it says, if it could be verified.
+    pub content: Option<ContentView>,
+}
+
+/// What a verified letter says.
+#[derive(Debug, Serialize)]
+pub struct ContentView {
+    /// What it is: `file`.
+    pub kind: &'static str,
+    /// When it was written, as its author claims.
+    pub time: String,
+    /// Last day.
+    pub end: String,
+    /// Where it is to go; bytes that are no UTF-8 are replaced.
+    pub path: String,
+    /// `plain` or `folder`.
+    pub form: &'static str,
+    /// Permission bits, octal.
+    pub mode: String,
+    /// When the file was changed last.
+    pub mtime: String,
+    /// Length of the payload.
+    pub bytes: u64,
+    /// Where it lies: in the letter itself if there are none.
+    pub bodies: Vec<RangeView>,
+}
+
+/// A body as the letter lists it.
+#[derive(Debug, Serialize)]
+pub struct RangeView {
+    /// Its name.
+    pub root: String,
+    /// Its size.
+    pub size: u64,
+    /// Length of its range of the payload.
+    pub bytes: u64,
+    /// How it is packed: `none` or `zstd`.
+    pub codec: &'static str,
+}
+
+/// Our own keys, and the nodes that we know.
+pub struct Reader<'a> {
+    /// This node.
+    pub own: NodeId,
+    /// The known nodes.
+    pub nodes: &'a dyn Nodes,
+    /// This node's exchange keys.
+    pub keys: &'a ExchangeKeys,
+}
+
+/// A packet that cannot be shown, because it is damaged or forged.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ShowError(#[from] pub EnvelopeError);
+
+impl Failure for ShowError {
+    fn class(&self) -> Class {
+        Class::Data
+    }
+}
+
+/// The clear part of the envelope `file`, and whether it is sealed to `own`: then a [`Reader`] gets further.
+pub fn clear(file: &[u8], names: &dyn Nodes, own: Option<NodeId>) -> Result<(View, bool), ShowError> {
+    let prefix = envelope::read_prefix(file)?;
+    let is_ours = own == Some(prefix.to);
+    let mut view = View::new(file, &prefix, names);
+    if !is_ours {
+        view.stops = Some("it is sealed to another node".into());
+    }
+    Ok((view, is_ours))
+}
+
+/// Everything that `reader` can see of the envelope `file`, and the letter itself if it could be verified.
+pub fn opened(file: &[u8], reader: &Reader) -> Result<(View, Option<Letter>), ShowError> {
+    let (mut view, _) = clear(file, reader.nodes, Some(reader.own))?;
+    let opened = match envelope::open(file, reader.own, |tag| reader.keys.find(tag)) {
+        Ok(opened) => opened,
+        Err(error @ (EnvelopeError::NoKey(_) | EnvelopeError::To(_))) => {
+            view.stops = Some(error.to_string());
+            return Ok((view, None));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let letter = view.fill(opened, reader)?;
+    Ok((view, letter))
+}
+
+impl View {
+    fn new(file: &[u8], prefix: &Prefix, names: &dyn Nodes) -> View {
+        View {
+            packet: envelope::packet_id(file).to_string(),
+            bytes: file.len() as u64,
+            suite: prefix.suite,
+            to: NodeView::new(&prefix.to, names),
+            key: prefix.tag.to_string(),
+            nice: prefix.nice,
+            end: day_text(prefix.end),
+            bodies: prefix.bodies.iter().map(BodyView::new).collect(),
+            opened: None,
+            stops: None,
+        }
+    }
+
+    /// Verifies hop and letter as far as the signers are known, and notes what they say.
+    fn fill(&mut self, opened: envelope::Opened, reader: &Reader) -> Result<Option<Letter>, EnvelopeError> {
+        let (from, prefix) = (opened.from, opened.prefix.clone());
+        let view = OpenedView { from: NodeView::new(&from, reader.nodes), hops: opened.hops, letter: None };
+        let view = self.opened.insert(view);
+        let Some(neighbour) = reader.nodes.node(&from) else {
+            self.stops = Some("the node that handed it over is not known here".into());
+            return Ok(None);
+        };
+        let Content::Letter(signed) = opened.verify_hop(&neighbour.card.identity)?;
+        let author = NodeView::new(&signed.author(), reader.nodes);
+        let letter = view.letter.insert(LetterView { id: signed.id().to_string(), author, content: None });
+        let Some(author) = reader.nodes.node(&signed.author()) else {
+            self.stops = Some("the node that wrote the letter is not known here".into());
+            return Ok(None);
+        };
+        let (_, verified) = signed.verify(&author.card.identity, &prefix)?;
+        letter.content = Some(ContentView::new(&verified));
+        Ok(Some(verified))
+    }
+
+    /// The same for people, one line each: a word for what it is, and its value.
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let mut lines = Lines(Vec::new());
+        lines.put("packet", &self.packet);
+        lines.put("bytes", self.bytes);
+        lines.put("suite", self.suite);
+        lines.put("to", self.to.text());
+        lines.put("key", &self.key);
+        lines.put("nice", self.nice);
+        lines.put("end", &self.end);
+        for (number, body) in self.bodies.iter().enumerate() {
+            lines.put(&format!("body {number}"), format!("{} {} bytes", body.root, body.size));
+        }
+        if let Some(opened) = &self.opened {
+            opened.put(&mut lines);
+        }
+        if let Some(why) = &self.stops {
+            lines.put("stops", why);
+        }
+        lines.0
+    }
+}
+
+struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    fn put(&mut self, word: &str, value: impl ToString) {
+        self.0.push((word.to_owned(), value.to_string()));
+    }
+}
+
+impl OpenedView {
+    fn put(&self, lines: &mut Lines) {
+        lines.put("from", self.from.text());
+        lines.put("hops", self.hops);
+        let Some(letter) = &self.letter else { return };
+        lines.put("letter", &letter.id);
+        lines.put("author", letter.author.text());
+        let Some(content) = &letter.content else { return };
+        lines.put("kind", content.kind);
+        lines.put("written", &content.time);
+        lines.put("letter ends", &content.end);
+        lines.put("path", &content.path);
+        lines.put("form", content.form);
+        lines.put("mode", &content.mode);
+        lines.put("mtime", &content.mtime);
+        lines.put("payload", format!("{} bytes", content.bytes));
+        for (number, body) in content.bodies.iter().enumerate() {
+            lines.put(&format!("range {number}"), format!("{} bytes in {}, {}", body.bytes, body.root, body.codec));
+        }
+    }
+}
+
+impl NodeView {
+    fn new(id: &NodeId, names: &dyn Nodes) -> NodeView {
+        NodeView { name: names.node(id).map(|node| node.name.clone()), id: id.to_string() }
+    }
+
+    fn text(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.id.clone(), |name| format!("{name} {}", self.id))
+    }
+}
+
+impl BodyView {
+    fn new(body: &BodyName) -> BodyView {
+        BodyView { root: body.root.to_string(), size: body.size }
+    }
+}
+
+impl ContentView {
+    fn new(letter: &Letter) -> ContentView {
+        let Kind::File(FileMeta { form, mode, path, mtime }) = &letter.kind;
+        ContentView {
+            kind: "file",
+            time: time_text(i64::try_from(letter.time).unwrap_or(i64::MAX)),
+            end: day_text(letter.end),
+            path: String::from_utf8_lossy(path).into_owned(),
+            form: match form {
+                Form::Plain => "plain",
+                Form::Folder => "folder",
+            },
+            mode: format!("{mode:04o}"),
+            mtime: time_text(mtime.0),
+            bytes: letter.payload_len(),
+            bodies: letter.bodies.iter().map(RangeView::new).collect(),
+        }
+    }
+}
+
+impl RangeView {
+    fn new(body: &LetterBody) -> RangeView {
+        let codec = match body.codec {
+            Codec::Plain => "none",
+            Codec::Zstd => "zstd",
+        };
+        RangeView { root: body.root.to_string(), size: body.size, bytes: body.len, codec }
+    }
+}
+
+/// A piece of a payload.
+pub enum Piece<'a> {
+    /// Content of a plain file, in order.
+    Content(&'a [u8]),
+    /// The path of an entry in a folder: `/` at its end if that is a folder, ` -> ` and the target if it is a link.
+    Entry(Vec<u8>),
+}
+
+/// Hands on the payload of a plain file, or what a folder consists of, after all of it has been verified. Bodies are
+/// read twice: nothing is handed on that a later byte could still refute.
+pub fn payload(bodies: &Bodies, take: &mut dyn FnMut(Piece)) -> Result<(), PayloadError> {
+    let Kind::File(file) = &bodies.letter.kind;
+    match file.form {
+        Form::Plain => {
+            bodies.read(&mut |_| Ok(()))?;
+            bodies.read(&mut |bytes| {
+                take(Piece::Content(bytes));
+                Ok(())
+            })
+        }
+        Form::Folder => {
+            names(bodies, &mut |_| {})?;
+            names(bodies, &mut |entry| take(Piece::Entry(line(entry))))
+        }
+    }
+}
+
+/// Goes through a folder payload.
+fn names(bodies: &Bodies, tell: &mut dyn FnMut(&FolderEntry)) -> Result<(), PayloadError> {
+    let refuse = |error: mb_wire::folder::FolderError| PayloadError::from(Refusal::Folder(error.to_string()));
+    let mut decoder = FolderDecoder::new();
+    bodies.read(&mut |mut bytes| {
+        while let Some(event) = decoder.next(&mut bytes).map_err(refuse)? {
+            if let FolderEvent::Entry(entry) = &event {
+                tell(entry);
+            }
+        }
+        Ok(())
+    })?;
+    decoder.finish().map_err(refuse)
+}
+
+/// The path of an entry and what it is.
+fn line(entry: &FolderEntry) -> Vec<u8> {
+    let mut line = entry.path().to_vec();
+    match entry {
+        FolderEntry::File { .. } => {}
+        FolderEntry::Folder { .. } => line.push(b'/'),
+        FolderEntry::Link { target, .. } => {
+            line.extend_from_slice(b" -> ");
+            line.extend_from_slice(target);
+        }
+    }
+    line
+}

@@ -1,0 +1,418 @@
+//! The files of `tests/vectors/`: each gives the verdict that it has inside, and the generator still makes the same.
+//!
+//! The library's readers are called here as a receiving node calls them; `docs/format.md` and the folder's README.md
+//! say what is right.
+
+#[path = "../examples/vectors.rs"]
+mod generator;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use generator::build::hex;
+use mb_wire::body::{BodyKey, CHUNK_LEN, chunk_count, leaves, plain_len, root};
+use mb_wire::card::Card;
+use mb_wire::envelope::{BodyName, Content, Prefix, Wrap, open, packet_id, read_prefix, wrap};
+use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
+use mb_wire::hash::{Label, hash, keyed};
+use mb_wire::id::{KeyTag, LetterId, NodeId, PacketId, Root};
+use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::seal::Address;
+use mb_wire::sealed::open_sealed_seed;
+use mb_wire::size::{class, padme};
+use mb_wire::statement::Statement;
+use serde_json::{Value as Json, json};
+
+/// What came out of a reading, as the fields that a good vector has.
+type Reading = Result<Json, String>;
+
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors")
+}
+
+/// All files, by path below the folder.
+fn files() -> BTreeMap<String, String> {
+    let list = |folder: &str| {
+        let entries = std::fs::read_dir(dir().join(folder)).expect("the folder of vectors");
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.into_iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>()
+    };
+    let paths = [list("good"), list("bad")].concat();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(dir().join(path)).unwrap())).collect()
+}
+
+#[test]
+fn the_generator_makes_the_files() {
+    let files = files();
+    let mut names = BTreeSet::new();
+    for vector in generator::all() {
+        let path = vector.path();
+        assert!(names.insert(path.clone()), "{path} twice");
+        assert!(
+            files.get(&path) == Some(&vector.text()),
+            "{path} is another now: run the example `vectors`, look at it"
+        );
+    }
+    let left: Vec<_> = files.keys().filter(|path| !names.contains(*path)).collect();
+    assert!(left.is_empty(), "nobody makes {left:?}");
+}
+
+#[test]
+fn every_vector_gets_its_verdict() {
+    let files = files();
+    assert!(files.len() >= 150, "{} files", files.len());
+    let wrong: Vec<_> = files.iter().filter_map(|(path, text)| judge(path, text).err()).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), files.len(), wrong.join("\n"));
+}
+
+fn judge(path: &str, text: &str) -> Result<(), String> {
+    let vector: Json = serde_json::from_str(text).unwrap();
+    let verdict = text_of(&vector, "verdict");
+    assert!(path.starts_with(verdict) && !text_of(&vector, "what").is_empty(), "{path}");
+    match (verdict, read(&vector)) {
+        ("good", Ok(reading)) => compare(path, &vector, &reading),
+        ("bad", Err(error)) if error.contains(text_of(&vector, "reason")) => Ok(()),
+        (_, reading) => Err(format!("{path}: {reading:?}")),
+    }
+}
+
+fn compare(path: &str, vector: &Json, reading: &Json) -> Result<(), String> {
+    for (key, value) in reading.as_object().unwrap() {
+        if vector[key] != *value {
+            return Err(format!("{path}: {key} is {value}, not {}", vector[key]));
+        }
+    }
+    Ok(())
+}
+
+fn read(vector: &Json) -> Reading {
+    match text_of(vector, "kind") {
+        "hash" => hashes(vector),
+        "size" => sizes(vector),
+        "tree" => trees(vector),
+        "id" => id(vector),
+        "card" => card(vector),
+        "statement" => statement(vector),
+        "prefix" => prefix_only(vector),
+        "envelope" => envelope(vector),
+        "body" => body(vector),
+        "folder" => folder(vector),
+        "nodekey" => node_key(vector),
+        "exchangekey" => exchange_key(vector),
+        other => panic!("kind {other}"),
+    }
+}
+
+fn text_of<'a>(json: &'a Json, key: &str) -> &'a str {
+    json[key].as_str().unwrap_or_else(|| panic!("{key} is text"))
+}
+
+fn number(json: &Json, key: &str) -> u64 {
+    json[key].as_u64().unwrap_or_else(|| panic!("{key} is a number"))
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap()
+}
+
+fn bytes(json: &Json, key: &str) -> Vec<u8> {
+    unhex(text_of(json, key))
+}
+
+fn fixed<const N: usize>(json: &Json, key: &str) -> [u8; N] {
+    bytes(json, key).try_into().unwrap()
+}
+
+fn words<E: ToString>(error: E) -> String {
+    error.to_string()
+}
+
+fn hashes(vector: &Json) -> Reading {
+    let digest = |entry: &Json| {
+        let labels = [
+            Label::Node,
+            Label::Packet,
+            Label::Letter,
+            Label::Prefix,
+            Label::Hop,
+            Label::Seal,
+            Label::Key,
+            Label::Commit,
+            Label::Coins,
+            Label::Tag,
+            Label::Leaf,
+            Label::Join,
+            Label::Root,
+            Label::Stmt,
+            Label::Ident,
+            Label::Call,
+            Label::Coin,
+            Label::Store,
+            Label::Once,
+            Label::Input,
+        ];
+        let label = labels.into_iter().find(|label| label.as_str() == text_of(entry, "label")).unwrap();
+        let mut out = entry.clone();
+        out["digest"] = json!(hex(match &entry["key"] {
+            Json::Null => hash(label, &[&bytes(entry, "input")]),
+            _ => keyed(&fixed(entry, "key"), label, &[&bytes(entry, "input")]),
+        }));
+        out
+    };
+    Ok(json!({"hashes": vector["hashes"].as_array().unwrap().iter().map(digest).collect::<Vec<_>>()}))
+}
+
+fn sizes(vector: &Json) -> Reading {
+    let table = |key: &str, size: fn(u64) -> u64| -> Vec<[u64; 2]> {
+        let lens = vector[key].as_array().unwrap().iter().map(|pair| pair[0].as_u64().unwrap());
+        lens.map(|len| [len, size(len)]).collect()
+    };
+    Ok(json!({"padme": table("padme", padme), "class": table("class", class)}))
+}
+
+fn trees(vector: &Json) -> Reading {
+    let root = |entry: &Json| {
+        let leaves = entry["leaves"].as_array().unwrap().iter();
+        let leaves: Vec<[u8; 32]> = leaves.map(|leaf| unhex(leaf.as_str().unwrap()).try_into().unwrap()).collect();
+        let mut out = entry.clone();
+        out["root"] = json!(root(number(entry, "size"), &leaves).to_string());
+        out
+    };
+    Ok(json!({"trees": vector["trees"].as_array().unwrap().iter().map(root).collect::<Vec<_>>()}))
+}
+
+fn id(vector: &Json) -> Reading {
+    let text = text_of(vector, "text");
+    let bytes = match text_of(vector, "type") {
+        "node" => text.parse::<NodeId>().map_err(words)?.as_bytes().to_vec(),
+        "packet" => text.parse::<PacketId>().map_err(words)?.as_bytes().to_vec(),
+        "letter" => text.parse::<LetterId>().map_err(words)?.as_bytes().to_vec(),
+        "root" => text.parse::<Root>().map_err(words)?.as_bytes().to_vec(),
+        "tag" => text.parse::<KeyTag>().map_err(words)?.as_bytes().to_vec(),
+        other => panic!("type {other}"),
+    };
+    Ok(json!({"bytes": hex(bytes)}))
+}
+
+fn card(vector: &Json) -> Reading {
+    let text = text_of(vector, "text");
+    let card = Card::parse(text).map_err(words)?;
+    assert_eq!(card.to_text(), text.to_lowercase());
+    if !vector["seed"].is_null() {
+        let node = NodeSecrets::from_seed(&Seed::from_bytes(fixed(vector, "seed")));
+        let again = Card::issue(&node, card.keys.clone(), &card.name, card.version, card.created).map_err(words)?;
+        assert_eq!(again, card);
+    }
+    let key = |key: &mb_wire::card::ExchangeKey| {
+        json!({
+            "suite": key.suite, "public": hex(key.public), "tag": key_tag(&key.public).to_string(),
+            "use_until": key.use_until, "gone_after": key.gone_after,
+        })
+    };
+    let pick = |pick: &Json| {
+        let key = card.exchange_key(number(pick, "today") as u32);
+        json!({"today": pick["today"], "public": key.ok().map(|key| hex(key.public))})
+    };
+    Ok(json!({
+        "bytes": hex(card.as_bytes()), "id": card.id().to_string(), "identity": hex(card.identity),
+        "call": hex(card.call), "name": card.name, "version": card.version, "created": card.created,
+        "keys": card.keys.iter().map(key).collect::<Vec<_>>(),
+        "picks": vector["picks"].as_array().into_iter().flatten().map(pick).collect::<Vec<_>>(),
+    }))
+}
+
+fn statement(vector: &Json) -> Reading {
+    let statement = Statement::parse(&bytes(vector, "statement")).map_err(words)?;
+    Ok(json!({
+        "statement_kind": "card", "issuer": hex(statement.issuer), "created": statement.created,
+        "version": statement.version, "body": hex(statement.body),
+    }))
+}
+
+fn prefix_only(vector: &Json) -> Reading {
+    let file = bytes(vector, "file");
+    let prefix = read_prefix(&file).map_err(words)?;
+    Ok(json!({"packet": packet_id(&file).to_string(), "prefix": prefix_json(&prefix)}))
+}
+
+fn prefix_json(prefix: &Prefix) -> Json {
+    let bodies = prefix.bodies.iter().map(|body| json!({"root": body.root.to_string(), "size": body.size}));
+    json!({
+        "to": prefix.to.to_string(), "end": prefix.end, "tag": prefix.tag.to_string(), "nice": prefix.nice,
+        "suite": prefix.suite, "share": hex(prefix.share), "commit": hex(prefix.commit),
+        "bodies": bodies.collect::<Vec<_>>(),
+    })
+}
+
+fn envelope(vector: &Json) -> Reading {
+    let file = bytes(vector, "file");
+    let key = ExchangeSecret::from_random(fixed(vector, "exchange"));
+    let to: NodeId = text_of(vector, "to").parse().unwrap();
+    let opened = open(&file, to, |tag| (tag == key.tag()).then_some(&key)).map_err(words)?;
+    let (prefix, from, hops) = (opened.prefix.clone(), opened.from, opened.hops);
+    let content = opened.verify_hop(&fixed(vector, "sender")).map_err(words)?;
+    if !vector["sender_seed"].is_null() {
+        made_anew(vector, &file, &prefix, hops, &content);
+    }
+    let Content::Letter(letter) = content;
+    let (id, letter) = letter.verify(&fixed(vector, "author"), &prefix).map_err(words)?;
+    Ok(json!({
+        "packet": packet_id(&file).to_string(), "prefix": prefix_json(&prefix), "from": from.to_string(),
+        "hops": hops, "letter": letter_json(id, &letter),
+    }))
+}
+
+/// A writer of the library makes the same file from what the vector says in plain fields.
+fn made_anew(vector: &Json, file: &[u8], prefix: &Prefix, hops: u8, content: &Content) {
+    let node = |key: &str| NodeSecrets::from_seed(&Seed::from_bytes(fixed(vector, key)));
+    let exchange = ExchangeSecret::from_random(fixed(vector, "exchange")).public();
+    let address = Address { id: prefix.to, exchange };
+    let again = Content::Letter(letter_of(&vector["letter"]).sign(&node("author_seed")));
+    assert_eq!(again, *content);
+    let bodies: &[BodyName] = &prefix.bodies;
+    let wrapped = Wrap { to: &address, end: prefix.end, nice: prefix.nice, hops, bodies, content: &again };
+    assert_eq!(wrap(&node("sender_seed"), &wrapped).unwrap(), file);
+    assert_eq!(ExchangeSecret::from_random(fixed(vector, "coins")).public(), prefix.share);
+}
+
+fn letter_json(id: LetterId, letter: &Letter) -> Json {
+    let Kind::File(file) = &letter.kind;
+    let body = |body: &LetterBody| {
+        let (root, key, codec) = (body.root.to_string(), hex(body.key.as_bytes()), u8::from(body.codec));
+        json!({"root": root, "size": body.size, "key": key, "length": body.len, "codec": codec})
+    };
+    let mut out = json!({
+        "id": id.to_string(), "to": letter.to.to_string(), "end": letter.end, "time": letter.time,
+        "author": letter.author.to_string(), "salt": hex(letter.salt),
+        "kind": {"file": {
+            "form": format!("{:?}", file.form).to_lowercase(), "mode": file.mode, "path": hex(&file.path),
+            "mtime": [file.mtime.0, file.mtime.1],
+        }},
+        "bodies": letter.bodies.iter().map(body).collect::<Vec<_>>(),
+    });
+    if let Some(payload) = &letter.inline {
+        out["inline"] = json!(hex(payload));
+    }
+    out
+}
+
+fn letter_of(json: &Json) -> Letter {
+    let file = &json["kind"]["file"];
+    let form = if text_of(file, "form") == "plain" { Form::Plain } else { Form::Folder };
+    let mtime = (file["mtime"][0].as_i64().unwrap(), file["mtime"][1].as_u64().unwrap() as u32);
+    let body = |body: &Json| LetterBody {
+        root: text_of(body, "root").parse().unwrap(),
+        size: number(body, "size"),
+        key: BodyKey::from_random(fixed(body, "key")),
+        len: number(body, "length"),
+        codec: Codec::try_from(number(body, "codec") as u8).unwrap(),
+    };
+    Letter {
+        to: text_of(json, "to").parse().unwrap(),
+        end: number(json, "end") as u32,
+        kind: Kind::File(FileMeta { form, mode: number(file, "mode") as u32, path: bytes(file, "path"), mtime }),
+        salt: fixed(json, "salt"),
+        time: number(json, "time"),
+        author: text_of(json, "author").parse().unwrap(),
+        bodies: json["bodies"].as_array().unwrap().iter().map(body).collect(),
+        inline: json["inline"].as_str().map(unhex),
+    }
+}
+
+fn body(vector: &Json) -> Reading {
+    let file = body_file(vector);
+    let size = number(vector, "size");
+    let count = chunk_count(size).map_err(words)?;
+    if file.len() as u64 != size {
+        return Err("the file has another length".into());
+    }
+    if root(size, &leaves(&file)).to_string() != text_of(vector, "root") {
+        return Err("the file has another root".into());
+    }
+    let (key, mut plain) = (BodyKey::from_random(fixed(vector, "key")), Vec::new());
+    for (index, chunk) in (0..).zip(file.chunks(CHUNK_LEN)) {
+        plain.extend_from_slice(key.open_chunk(index, index + 1 == count, &mut chunk.to_vec()).map_err(words)?);
+    }
+    let mut reading = json!({"plain_len": plain_len(size).unwrap()});
+    match &vector["chunks"] {
+        Json::Null => reading["plain"] = json!(hex(&plain)),
+        _ => assert_eq!(plain, pattern(0, plain.len())),
+    }
+    Ok(reading)
+}
+
+fn pattern(start: usize, len: usize) -> Vec<u8> {
+    (start..start + len).map(|j| (j * 7 + j / 251) as u8).collect()
+}
+
+/// The file as the vector gives it, or as it describes it: sealed here by the bare cipher, since the library seals no
+/// chunk that does not fit.
+fn body_file(vector: &Json) -> Vec<u8> {
+    let Json::Array(chunks) = &vector["chunks"] else { return bytes(vector, "body") };
+    let seal = |chunk: &Json| {
+        let mut nonce = [0; 12];
+        nonce[3..11].copy_from_slice(&number(chunk, "index").to_be_bytes());
+        nonce[11] = u8::from(chunk["last"].as_bool().unwrap());
+        let plain = pattern(number(chunk, "start") as usize, number(chunk, "len") as usize);
+        let mut sealed = generator::build::aead_seal(&fixed(vector, "key"), nonce, &[], &plain);
+        chunk["flip"].as_u64().into_iter().for_each(|at| sealed[at as usize] ^= 1);
+        sealed
+    };
+    let mut file: Vec<u8> = chunks.iter().flat_map(seal).collect();
+    file.truncate(file.len() - vector["cut"].as_u64().unwrap_or(0) as usize);
+    file
+}
+
+fn folder(vector: &Json) -> Reading {
+    let payload = bytes(vector, "payload");
+    let (mut decoder, mut entries, mut input) = (FolderDecoder::new(), Vec::<Json>::new(), payload.as_slice());
+    while let Some(event) = decoder.next(&mut input).map_err(words)? {
+        match event {
+            FolderEvent::Entry(entry) => entries.push(entry_json(&entry)),
+            FolderEvent::Content(content) => entries.last_mut().unwrap()["content"] = json!(hex(content)),
+        }
+    }
+    decoder.finish().map_err(words)?;
+    Ok(json!({"entries": entries}))
+}
+
+fn entry_json(entry: &FolderEntry) -> Json {
+    match entry {
+        FolderEntry::File { mode, path, mtime, .. } => {
+            json!({"type": "file", "path": hex(path), "mode": mode, "mtime": [mtime.0, mtime.1], "content": ""})
+        }
+        FolderEntry::Link { path, mtime, target } => {
+            json!({"type": "link", "path": hex(path), "mtime": [mtime.0, mtime.1], "target": hex(target)})
+        }
+        FolderEntry::Folder { mode, path, mtime } => {
+            json!({"type": "folder", "path": hex(path), "mode": mode, "mtime": [mtime.0, mtime.1]})
+        }
+    }
+}
+
+fn node_key(vector: &Json) -> Reading {
+    let seed = match vector["secret"].as_str() {
+        Some(text) => Seed::from_text(text),
+        None => open_sealed_seed(text_of(vector, "sealed"), text_of(vector, "passphrase").as_bytes()),
+    };
+    let node = NodeSecrets::from_seed(&seed.map_err(words)?);
+    let mut reading = json!({
+        "id": node.id().to_string(), "identity": hex(node.identity_key()), "call_public": hex(node.call_public()),
+        "call_secret": hex(&*node.call_secret()),
+    });
+    let seed: [u8; 32] = fixed(vector, "seed");
+    for (key, label) in [("identity_seed", Label::Ident), ("coin_secret", Label::Coin), ("store_secret", Label::Store)]
+    {
+        reading[key] = json!(hex(keyed(&seed, label, &[])));
+    }
+    Ok(reading)
+}
+
+fn exchange_key(vector: &Json) -> Reading {
+    let node = NodeSecrets::from_seed(&Seed::from_bytes(fixed(vector, "seed")));
+    let secret = ExchangeSecret::from_file(&bytes(vector, "file"), &node).map_err(words)?;
+    assert_eq!(secret.to_file(&node), bytes(vector, "file"));
+    assert_eq!(ExchangeSecret::from_random(fixed(vector, "private")).public(), secret.public());
+    Ok(json!({"public": hex(secret.public()), "tag": secret.tag().to_string()}))
+}

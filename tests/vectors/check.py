@@ -1,0 +1,862 @@
+#!/usr/bin/env python3
+"""Reads the test vectors with an implementation of its own, written from docs/format.md and the README beside this.
+
+Every file of good/ must be accepted with all the values it names, every file of bad/ refused. One line for each failure,
+then `N passed, M failed`; exit 1 if anything failed, 77 if a package is missing. With -v, a line for each bad case too:
+why it was refused here, and what the library has to say of it, so that one can see that it was for the same defect.
+
+The numbers at the headings are the sections of format.md. Ciphers, curves and hashes come from packages; everything that
+is the format's own is written out here: CBOR, base32, bech32m, size classes, trees, which points and numbers are taken.
+"""
+
+import json
+import re
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+try:
+    from cryptography.exceptions import InvalidSignature, InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+except ImportError:
+    print("skipped: python package cryptography")
+    sys.exit(77)
+
+
+class Refused(Exception):
+    """The input breaks a rule of the format. Any other exception is a mistake of this program and counts as a failure."""
+
+
+def need(rule, otherwise):
+    if not rule:
+        raise Refused(otherwise)
+
+
+# ---- 1. Conventions: CBOR --------------------------------------------------------------------------------------------
+
+
+def item(data, at, depth=0):
+    """The item at an offset, and the offset behind it. Only what section 1 lets stand: null and booleans do not occur in
+    any structure (the stamp is compared as a byte), so of major type 7 nothing is taken."""
+    need(at < len(data), "CBOR: cut short")
+    major, short = data[at] >> 5, data[at] & 31
+    at += 1
+    if short < 24:
+        number = short
+    else:
+        need(short < 28, "CBOR: indefinite or reserved length")
+        width = 1 << (short - 24)
+        need(at + width <= len(data), "CBOR: cut short")
+        number = int.from_bytes(data[at : at + width], "big")
+        need(number >= (24 if width == 1 else 1 << (4 * width)), "CBOR: number is not the shortest")
+        at += width
+    need(major < 6, "CBOR: tag, floating point or simple value")
+    if major < 2:
+        return (number if major == 0 else -1 - number), at
+    if major < 4:
+        need(number <= len(data) - at, "CBOR: cut short")
+        content = data[at : at + number]
+        try:
+            return (content if major == 2 else content.decode()), at + number
+        except UnicodeDecodeError:
+            raise Refused("CBOR: text is not UTF-8") from None
+    need(depth < 16, "CBOR: nested too deep")
+    if major == 4:
+        values = []
+        for _ in range(number):
+            value, at = item(data, at, depth + 1)
+            values.append(value)
+        return values, at
+    entries, before = {}, b""
+    for _ in range(number):
+        start = at
+        key, at = item(data, at, depth + 1)
+        need(type(key) is str, "CBOR: a key that is not text")
+        # Strictly ascending, so none comes twice. No key's encoding is empty, so the first one passes.
+        need(before < data[start:at], "CBOR: keys out of order or twice")
+        before = data[start:at]
+        entries[key], at = item(data, at, depth + 1)
+    return entries, at
+
+
+def decode(data):
+    value, end = item(data, 0)
+    need(end == len(data), "CBOR: something behind the end")
+    return value
+
+
+def encode(value):
+    def head(major, number):
+        if number < 24:
+            return bytes([major << 5 | number])
+        power = next(power for power in range(4) if number < 1 << (8 << power))
+        return bytes([major << 5 | 24 + power]) + number.to_bytes(1 << power, "big")
+
+    if type(value) is int:
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if type(value) is bytes:
+        return head(2, len(value)) + value
+    if type(value) is str:
+        return head(3, len(value.encode())) + value.encode()
+    if type(value) is list:
+        return head(4, len(value)) + b"".join(map(encode, value))
+    return head(5, len(value)) + b"".join(sorted(encode(key) + encode(entry) for key, entry in value.items()))
+
+
+# What a value must be. Each of these makes a function that returns a value as it is, or refuses it.
+
+
+def number(low, high):
+    def check(value):
+        need(type(value) is int and low <= value <= high, f"not a number from {low} to {high}: {value!r:.40}")
+        return value
+
+    return check
+
+
+def octets(low, high=None):
+    def check(value):
+        need(type(value) is bytes and low <= len(value) <= (high or low), f"not bytes({low}, {high or low})")
+        return value
+
+    return check
+
+
+def row(*columns):
+    def check(value):
+        need(type(value) is list and len(value) == len(columns), f"not an array of {len(columns)}")
+        return [column(entry) for column, entry in zip(columns, value)]
+
+    return check
+
+
+def rows(low, high, column):
+    def check(value):
+        need(type(value) is list and low <= len(value) <= high, f"not an array of {low} to {high}")
+        return [column(entry) for entry in value]
+
+    return check
+
+
+def record(optional=(), **columns):
+    def check(value):
+        need(type(value) is dict, "not a map")
+        for key in value:
+            need(key in columns, f"unknown key {key!r:.40}")
+        for key in columns:
+            need(key in value or key in optional, f"missing key {key!r}")
+        return {key: columns[key](entry) for key, entry in value.items()}
+
+    return check
+
+
+def text(pattern):
+    def check(value):
+        need(type(value) is str and re.fullmatch(pattern, value), f"text is not {pattern}")
+        return value
+
+    return check
+
+
+ANY_BYTES = octets(0, 1 << 64)
+DAY = number(0, (1 << 32) - 1)
+SECONDS = number(0, (1 << 53) - 1)
+ONE = number(1, 1)  # versions, and the only suite
+ID = KEY = ROOT = octets(32)
+SIGNED = row(ANY_BYTES, octets(64))
+
+# ---- 1. Conventions: hashes, ciphers, curves -------------------------------------------------------------------------
+
+
+def H(label, data, key=b""):
+    return blake2b(data, digest_size=32, key=key, person=label.encode()).digest()  # person is filled up with zeros
+
+
+def K(key, label, data=b""):
+    return H(label, data, key)
+
+
+def lp(data):
+    return len(data).to_bytes(8, "big") + data
+
+
+def seal(key, plain, aad=b"", nonce=bytes(12)):
+    return ChaCha20Poly1305(key).encrypt(nonce, plain, aad)
+
+
+def unseal(key, sealed, aad=b"", nonce=bytes(12)):
+    need(len(sealed) >= 16, "too short for a cipher's tag")
+    try:
+        return ChaCha20Poly1305(key).decrypt(nonce, sealed, aad)
+    except InvalidTag:
+        raise Refused("does not open under this key") from None
+
+
+def x25519(private, public):
+    try:
+        shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:  # the package, too, refuses what comes out all zero
+        raise Refused("shared secret is all zero") from None
+    need(any(shared), "shared secret is all zero")
+    return shared
+
+
+def x25519_public(private):
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def key_tag(public):
+    return H("mailbag/1 tag", public)[:8]
+
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE_D = -121665 * pow(121666, -1, P) % P
+
+
+def check_point(data, what):
+    """Refuses what is no point of Ed25519, is not its canonical encoding, or has a small order (divides 8)."""
+    y, odd = int.from_bytes(data, "little") & ((1 << 255) - 1), data[31] >> 7
+    need(y < P, f"{what} is not canonical: y")
+    square = (y * y - 1) * pow(CURVE_D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    need(x * x % P == square, f"{what} is not on the curve")
+    need(x or not odd, f"{what} is not canonical: sign of zero")
+    # The sign of x makes no difference to the order. Doubled three times, a point of small order is the neutral (0, 1).
+    for _ in range(3):
+        t = CURVE_D * x * x * y * y
+        x, y = 2 * x * y * pow(1 + t, -1, P) % P, (y * y + x * x) * pow(1 - t, -1, P) % P
+    need((x, y) != (0, 1), f"{what} has a small order")
+
+
+def D16(label):
+    return label.encode().ljust(16, b"\0")
+
+
+def verify(public, label, message, signature):
+    check_point(public, "the public key")
+    check_point(signature[:32], "R")
+    need(int.from_bytes(signature[32:], "little") < ORDER, "S is not canonical")
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, D16(label) + message)
+    except InvalidSignature:
+        raise Refused("the signature does not verify") from None
+
+
+# ---- 1. Conventions: text forms --------------------------------------------------------------------------------------
+
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def to_symbols(data, alphabet):
+    bits = "".join(f"{octet:08b}" for octet in data)
+    bits += "0" * (-len(bits) % 5)
+    return "".join(alphabet[int(bits[i : i + 5], 2)] for i in range(0, len(bits), 5))
+
+
+def from_symbols(symbols, alphabet):
+    need(all(symbol in alphabet for symbol in symbols), "a character that is not of the alphabet")
+    bits = "".join(f"{alphabet.index(symbol):05b}" for symbol in symbols)
+    whole = len(bits) // 8 * 8
+    need(len(bits) - whole < 5, "a last character too many")
+    need("1" not in bits[whole:], "bits that fill up the last character are not zero")
+    return bytes(int(bits[i : i + 8], 2) for i in range(0, whole, 8))
+
+
+def b32(data):
+    return to_symbols(data, BASE32)
+
+
+def from_b32(symbols, length):
+    data = from_symbols(symbols, BASE32)
+    need(len(data) == length, "base32 of another length")
+    return data
+
+
+def checksum(prefix, values):
+    """The polynomial of BIP 173 over the prefix and values; BIP 350 wants this constant to come out of a whole text."""
+    state = 1
+    for value in [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix] + values:
+        top = state >> 25
+        state = (state & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            state ^= generator if top >> bit & 1 else 0
+    return state ^ 0x2BC830A3
+
+
+def bech32m(prefix, data):
+    symbols = to_symbols(data, BECH32)
+    check = checksum(prefix, [BECH32.index(symbol) for symbol in symbols] + [0] * 6)
+    return prefix + "1" + symbols + "".join(BECH32[check >> 5 * (5 - i) & 31] for i in range(6))
+
+
+def from_bech32m(prefix, written):
+    need(written.isascii() and len(written) <= 1023, "bech32m: not ASCII or too long")
+    need(written in (written.lower(), written.upper()), "bech32m: mixed case")
+    found, _, symbols = written.lower().rpartition("1")
+    need(found == prefix, f"bech32m: the prefix is not {prefix}")
+    need(len(symbols) >= 6 and all(symbol in BECH32 for symbol in symbols), "bech32m: characters")
+    need(checksum(prefix, [BECH32.index(symbol) for symbol in symbols]) == 0, "bech32m: checksum")
+    return from_symbols(symbols[:-6], BECH32)
+
+
+def node_text(node):
+    return bech32m("mbn", node)
+
+
+def from_node_text(written):
+    return octets(32)(from_bech32m("mbn", written))
+
+
+def read_id(case):
+    if case["type"] == "node":
+        return {"bytes": from_node_text(case["text"]).hex()}
+    length = {"packet": 32, "letter": 32, "root": 32, "tag": 8}[case["type"]]
+    return {"bytes": from_b32(case["text"], length).hex()}
+
+
+def read_hashes(case):
+    hashes = [dict(given) for given in case["hashes"]]
+    for given in hashes:
+        key = bytes.fromhex(given["key"] or "")
+        given["digest"] = H(given["label"], bytes.fromhex(given["input"]), key).hex()
+    return {"hashes": hashes}
+
+
+# ---- 2. Node, card, statement ----------------------------------------------------------------------------------------
+
+
+class Secrets:
+    """What follows from a node's seed."""
+
+    def __init__(self, seed):
+        self.identity_seed = K(seed, "mailbag/1 ident")
+        self.call_secret = K(seed, "mailbag/1 call")
+        self.coin_secret = K(seed, "mailbag/1 coin")
+        self.store_secret = K(seed, "mailbag/1 store")
+        self.signer = Ed25519PrivateKey.from_private_bytes(self.identity_seed)
+        self.identity = self.signer.public_key().public_bytes_raw()
+        self.id = node_id(self.identity)
+        self.call_public = x25519_public(self.call_secret)
+
+    def sign(self, label, message):
+        return self.signer.sign(D16(label) + message)
+
+
+def node_id(identity):
+    return H("mailbag/1 node", identity)
+
+
+STATEMENT = record(
+    v=ONE,
+    body=ANY_BYTES,
+    kind=text("card"),
+    issuer=KEY,
+    created=SECONDS,
+    version=number(1, (1 << 53) - 1),
+)
+CARD = record(
+    call=KEY,
+    keys=rows(1, 8, row(ONE, KEY, DAY, DAY)),
+    name=text("[a-z0-9][a-z0-9_.-]{0,31}"),
+)
+
+
+def open_statement(data):
+    signed, signature = SIGNED(decode(data))
+    statement = STATEMENT(decode(signed))
+    verify(statement["issuer"], "mailbag/1 stmt", signed, signature)
+    return statement
+
+
+def read_statement(case):
+    statement = open_statement(bytes.fromhex(case["statement"]))
+    return {
+        "statement_kind": statement["kind"],
+        "issuer": statement["issuer"].hex(),
+        "created": statement["created"],
+        "version": statement["version"],
+        "body": statement["body"].hex(),
+    }
+
+
+def pick(keys, today):
+    """The key that a sender takes on a day, or None."""
+    for _, public, use_until, gone_after in reversed(keys):
+        if use_until == 0 or today <= use_until:
+            return public.hex() if gone_after == 0 or today <= gone_after else None
+    return None
+
+
+def read_card(case):
+    data = from_bech32m("mbcard", case["text"])
+    need(len(data) <= 600, "a card of more than 600 bytes")
+    statement = open_statement(data)
+    card = CARD(decode(statement["body"]))
+    found = {
+        "bytes": data.hex(),
+        "id": node_text(node_id(statement["issuer"])),
+        "identity": statement["issuer"].hex(),
+        "call": card["call"].hex(),
+        "name": card["name"],
+        "version": statement["version"],
+        "created": statement["created"],
+        "keys": [
+            {"suite": suite, "public": public.hex(), "tag": b32(key_tag(public)), "use_until": until, "gone_after": gone}
+            for suite, public, until, gone in card["keys"]
+        ],
+        "picks": [{"today": day["today"], "public": pick(card["keys"], day["today"])} for day in case.get("picks", [])],
+    }
+    if "seed" in case:  # then the node can write the same card again
+        node = Secrets(bytes.fromhex(case["seed"]))
+        body = {"call": node.call_public, "keys": card["keys"], "name": card["name"]}
+        signed = encode(statement | {"body": encode(body), "issuer": node.identity})
+        found["bytes"] = encode([signed, node.sign("mailbag/1 stmt", signed)]).hex()
+    return found
+
+
+# ---- 3. Envelope, 4. Seal --------------------------------------------------------------------------------------------
+
+
+def padme(length):
+    if length < 2:
+        return length
+    e = length.bit_length() - 1
+    s = e.bit_length()
+    m = (1 << (e - s)) - 1
+    return (length + m) & ~m
+
+
+def size_class(length):
+    return next((size for size in (512, 1024, 2048, 4096) if length <= size), None) or padme(length)
+
+
+def read_sizes(case):
+    return {
+        "padme": [[length, padme(length)] for length, _ in case["padme"]],
+        "class": [[length, size_class(length)] for length, _ in case["class"]],
+    }
+
+
+def body_size(value):
+    """A size that a body can have, by section 5."""
+    plain_size(number(0, 1 << 64)(value))
+    return value
+
+
+PREFIX = record(
+    v=ONE,
+    to=ID,
+    end=DAY,
+    tag=octets(8),
+    nice=number(1, 255),
+    share=KEY,
+    suite=ONE,
+    bodies=rows(0, 1024, row(ROOT, body_size)),
+    commit=octets(32),
+)
+INNER = record(
+    sig=octets(64),
+    hops=number(1, 16),
+    content=record(letter=SIGNED),
+    **{"from": ID},
+)
+
+
+def open_prefix(file):
+    """The prefix, and how long items 1 and 2 are: what anybody can see of an envelope."""
+    need(len(file) <= 262_144 and size_class(len(file)) == len(file), "the length is no size class, or too long")
+    content, end = item(file, 0)
+    need(type(content) is bytes and len(content) <= 65_536, "item 1 is no byte string of at most 65,536")
+    need(file[end : end + 1] == b"\xf6", "the stamp is not null")
+    need(len(file) - end - 1 >= 4 + 16, "no room for a sealed part")
+    prefix = PREFIX(decode(content))
+    roots = [root for root, _ in prefix["bodies"]]
+    need(len(set(roots)) == len(roots), "a root twice")
+    return content, prefix, end + 1
+
+
+def show_prefix(prefix):
+    shown = {"to": node_text(prefix["to"]), "tag": b32(prefix["tag"])}
+    shown |= {key: prefix[key].hex() for key in ("share", "commit")}
+    shown |= {key: prefix[key] for key in ("end", "nice", "suite")}
+    return shown | {"bodies": [{"root": b32(root), "size": size} for root, size in prefix["bodies"]]}
+
+
+def packet_id(file):
+    return b32(H("mailbag/1 packet", file))
+
+
+def read_prefix(case):
+    file = bytes.fromhex(case["file"])
+    _, prefix, _ = open_prefix(file)
+    return {"packet": packet_id(file), "prefix": show_prefix(prefix)}
+
+
+def schedule(z, context, share, public, node):
+    """Key and commitment."""
+    parts = (b"\x01", context, share, public, node, z)  # the first is the suite
+    x = H("mailbag/1 seal", b"".join(map(lp, parts)))
+    return K(x, "mailbag/1 key"), K(x, "mailbag/1 commit")
+
+
+def hop_message(prefix_bytes, sender, to, hops, content):
+    parts = H("mailbag/1 prefix", prefix_bytes), sender, to, bytes([hops]), H("mailbag/1 hop", content)
+    return b"".join(parts)
+
+
+def read_envelope(case):
+    file = bytes.fromhex(case["file"])
+    prefix_bytes, prefix, start = open_prefix(file)
+    # What anybody can see; then whether it is for this reader and this key.
+    private = bytes.fromhex(case["exchange"])
+    public = x25519_public(private)
+    need(prefix["to"] == from_node_text(case["to"]), "it is for another node")
+    need(prefix["tag"] == key_tag(public), "it is for another key")
+    key, commit = schedule(x25519(private, prefix["share"]), b"envelope", prefix["share"], public, prefix["to"])
+    need(commit == prefix["commit"], "the commitment is another")
+    plain = unseal(key, file[start:], file[:start])
+    # The padding.
+    size = int.from_bytes(plain[:4], "big")
+    need(4 + size <= len(plain), "inner is longer than what holds it")
+    need(size_class(start + 4 + size + 16) == len(file), "padded to another size class")
+    need(not any(plain[4 + size :]), "padding that is not zero")
+    # Inner and its hop signature.
+    inner = INNER(decode(plain[4 : 4 + size]))
+    sender = bytes.fromhex(case["sender"])
+    need(node_id(sender) == inner["from"], "it comes from another node")
+    content = encode(inner["content"])
+    message = hop_message(prefix_bytes, inner["from"], prefix["to"], inner["hops"], content)
+    verify(sender, "mailbag/1 hop", message, inner["sig"])
+    signed, letter = open_letter(inner["content"]["letter"], bytes.fromhex(case["author"]), prefix)
+    found = {
+        "packet": packet_id(file),
+        "prefix": show_prefix(prefix),
+        "from": node_text(inner["from"]),
+        "hops": inner["hops"],
+        "letter": {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter),
+    }
+    if "sender_seed" in case:  # then the two nodes can write the same file again
+        s, again = write_envelope(case, prefix, inner, letter, public)
+        found |= {"coins": s.hex(), "file": again.hex()}
+    return found
+
+
+def write_envelope(case, prefix, inner, letter, public):
+    """The private half of the share, and the file, as the rule for coins has it."""
+    sender, author = (Secrets(bytes.fromhex(case[who])) for who in ("sender_seed", "author_seed"))
+    signed = encode(letter | {"author": author.id})
+    content = {"letter": [signed, author.sign("mailbag/1 letter", signed)]}
+    core = {key: value for key, value in prefix.items() if key not in ("share", "commit")}
+    sealed = sender.id + bytes([inner["hops"]]) + encode(content)
+    s = K(sender.coin_secret, "mailbag/1 coins", lp(encode(core)) + lp(public) + sealed)
+    share = x25519_public(s)
+    key, commit = schedule(x25519(s, public), b"envelope", share, public, prefix["to"])
+    prefix_bytes = encode(core | {"share": share, "commit": commit})
+    message = hop_message(prefix_bytes, sender.id, prefix["to"], inner["hops"], encode(content))
+    signature = sender.sign("mailbag/1 hop", message)
+    written = encode({"sig": signature, "from": sender.id, "hops": inner["hops"], "content": content})
+    clear = encode(prefix_bytes) + b"\xf6"
+    plain = len(written).to_bytes(4, "big") + written
+    plain = plain.ljust(size_class(len(clear) + len(plain) + 16) - len(clear) - 16, b"\0")
+    return s, clear + seal(key, plain, clear)
+
+
+# ---- 5. Body ---------------------------------------------------------------------------------------------------------
+
+CHUNK = 65_536 + 16
+
+
+def plain_size(size):
+    """How long the plaintext of a body is; refuses a size that none can have."""
+    chunks = max(1, -(-size // CHUNK))
+    last = size - (chunks - 1) * CHUNK
+    need(chunks <= 16_384, "a body of too many chunks")
+    need(last >= (16 if chunks == 1 else 17), "a body's last chunk is too short")
+    return size - 16 * chunks
+
+
+def top(leaves):
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return H("mailbag/1 join", top(leaves[:k]) + top(leaves[k:]))
+
+
+def tree_root(size, leaves):
+    return H("mailbag/1 root", size.to_bytes(8, "big") + top(leaves))
+
+
+def read_trees(case):
+    trees = [dict(given) for given in case["trees"]]
+    for given in trees:
+        given["root"] = b32(tree_root(given["size"], [bytes.fromhex(leaf) for leaf in given["leaves"]]))
+    return {"trees": trees}
+
+
+def nonce(index, last):
+    return index.to_bytes(11, "big") + bytes([last])
+
+
+def pattern(start, length):
+    """The README's pattern; it repeats after 251 × 256 bytes."""
+    period = bytes((j * 7 + j // 251) % 256 for j in range(251 * 256))
+    skipped = start % len(period)
+    return (period * ((skipped + length) // len(period) + 1))[skipped : skipped + length]
+
+
+def build_body(case):
+    """The file of a case that describes its chunks instead of holding them."""
+    file = bytearray()
+    for chunk in case["chunks"]:
+        plain = pattern(chunk["start"], chunk["len"])
+        sealed = bytearray(seal(bytes.fromhex(case["key"]), plain, nonce=nonce(chunk["index"], chunk["last"])))
+        if "flip" in chunk:
+            sealed[chunk["flip"]] ^= 1
+        file += sealed
+    return bytes(file[: len(file) - case.get("cut", 0)])
+
+
+def read_body(case):
+    file = bytes.fromhex(case["body"]) if "body" in case else build_body(case)
+    key, root, size = bytes.fromhex(case["key"]), from_b32(case["root"], 32), case["size"]
+    length = plain_size(size)
+    need(len(file) == size, "the file is not of the body's size")
+    chunks = [file[start : start + CHUNK] for start in range(0, size, CHUNK)]
+    need(tree_root(size, [H("mailbag/1 leaf", chunk) for chunk in chunks]) == root, "the root is another")
+    end = len(chunks) - 1
+    plain = b"".join(unseal(key, chunk, nonce=nonce(i, i == end)) for i, chunk in enumerate(chunks))
+    if "chunks" in case:
+        need(plain == pattern(0, length), "the plaintext is not the pattern")
+        return {"plain_len": length}
+    return {"plain_len": length, "plain": plain.hex()}
+
+
+# ---- 6. Letter -------------------------------------------------------------------------------------------------------
+
+MODE = number(0, 0o777)
+MTIME = row(number(-(1 << 63), (1 << 63) - 1), number(0, 10**9 - 1))
+
+
+def path(value):
+    octets(1, 4096)(value)
+    for component in value.split(b"/"):
+        need(1 <= len(component) <= 255, "a path's component is empty or too long")
+        need(component not in (b".", b"..") and b"\0" not in component, "a path's component is '.', '..' or has a NUL")
+    return value
+
+
+LETTER = record(
+    v=ONE,
+    to=ID,
+    end=DAY,
+    kind=record(file=record(form=text("plain|folder"), mode=MODE, path=path, mtime=MTIME)),
+    salt=octets(16),
+    time=SECONDS,
+    author=ID,
+    bodies=rows(0, 1024, row(ROOT, body_size, KEY, number(1, 1 << 30), number(0, 1))),
+    inline=octets(0, 32_768),
+    optional=("inline",),
+)
+
+
+def open_letter(signed_letter, author, prefix):
+    signed, signature = signed_letter
+    letter = LETTER(decode(signed))
+    need(node_id(author) == letter["author"], "the letter is another author's")
+    verify(author, "mailbag/1 letter", signed, signature)
+    need(letter["to"] == prefix["to"], "the letter is for another node")
+    need(prefix["end"] <= letter["end"], "the prefix ends later than the letter")
+    need([body[:2] for body in letter["bodies"]] == prefix["bodies"], "the bodies are not the prefix's")
+    need(("inline" in letter) == (not letter["bodies"]), "inline and bodies, or neither")
+    for _, size, _, length, codec in letter["bodies"]:
+        need(plain_size(size) >= (length if codec == 0 else 1), "a body is too short for its range")
+    return signed, letter
+
+
+def show_letter(letter):
+    file = letter["kind"]["file"]
+    shown = {key: letter[key] for key in ("end", "time")}
+    shown |= {key: letter[key].hex() for key in ("salt", "inline") if key in letter}
+    shown |= {"to": node_text(letter["to"]), "author": node_text(letter["author"])}
+    shown["kind"] = {"file": file | {"path": file["path"].hex()}}
+    shown["bodies"] = [
+        {"root": b32(root), "size": size, "key": key.hex(), "length": length, "codec": codec}
+        for root, size, key, length, codec in letter["bodies"]
+    ]
+    return shown
+
+
+# ---- 7. Folder payload -----------------------------------------------------------------------------------------------
+
+
+def entry_path(value):
+    return value if value == b"" else path(value)
+
+
+def no_nul(value):
+    need(b"\0" not in octets(1, 4096)(value), "a target with a NUL")
+    return value
+
+
+ENTRIES = {
+    "file": record(len=SECONDS, mode=MODE, path=entry_path, mtime=MTIME),
+    "link": record(path=entry_path, mtime=MTIME, target=no_nul),
+    "folder": record(mode=MODE, path=entry_path, mtime=MTIME),
+}
+
+
+def read_folder(case):
+    payload = bytes.fromhex(case["payload"])
+    at, before, folders, entries = 0, None, set(), []
+    while at < len(payload):
+        header, at = item(payload, at)
+        need(type(header) is bytes and len(header) <= 16_384, "an entry is no byte string of at most 16,384")
+        header = decode(header)
+        need(type(header) is dict and len(header) == 1, "an entry is not a map of one")
+        [(kind, entry)] = header.items()
+        need(kind in ENTRIES, "an entry of another kind")
+        entry = ENTRIES[kind](entry)
+        # The folder itself has no components: it sorts before everything, and nothing sorts before it.
+        components = entry["path"].split(b"/") if entry["path"] else []
+        need(len(components) <= 128, "more than 128 components")
+        if before is None:
+            need(kind == "folder" and not components, "the first entry is not the folder itself")
+        else:
+            need(before < components, "entries out of order or twice")
+            need(tuple(components[:-1]) in folders, "an entry whose parent is no folder that came before")
+        before = components
+        if kind == "folder":
+            folders.add(tuple(components))
+        shown = {"type": kind} | {key: value for key, value in entry.items() if key != "len"}
+        if kind == "file":
+            need(entry["len"] <= len(payload) - at, "a file is cut short")
+            shown["content"] = payload[at : at + entry["len"]]
+            at += entry["len"]
+        entries.append({key: value.hex() if type(value) is bytes else value for key, value in shown.items()})
+    need(entries, "not even the folder itself")
+    return {"entries": entries}
+
+
+# ---- 8. Key files ----------------------------------------------------------------------------------------------------
+
+SECRET = record(node=octets(32))
+SEALED = record(
+    m=number(8, 1_048_576),
+    p=number(1, 16),
+    t=number(1, 16),
+    v=ONE,
+    box=octets(56),
+    salt=octets(16),
+)
+EXCHANGE_KEY = record(v=ONE, box=octets(48), public=KEY)
+
+
+def read_nodekey(case):
+    if "secret" in case:
+        secret = from_bech32m("mbsecret", case["secret"])
+    else:
+        sealed = SEALED(decode(from_bech32m("mbsealed", case["sealed"])))
+        m, p, t = (sealed[key] for key in "mpt")
+        need(m >= 8 * p, "less memory than the lanes need")
+        argon2 = Argon2id(salt=sealed["salt"], length=32, iterations=t, lanes=p, memory_cost=m)
+        secret = unseal(argon2.derive(case["passphrase"].encode()), sealed["box"])
+    seed = SECRET(decode(secret))["node"]
+    node = Secrets(seed)
+    found = {"seed": seed.hex(), "id": node_text(node.id)}
+    for key in ("identity", "call_public", "identity_seed", "call_secret", "coin_secret", "store_secret"):
+        found[key] = getattr(node, key).hex()
+    return found
+
+
+def read_exchangekey(case):
+    file = EXCHANGE_KEY(decode(bytes.fromhex(case["file"])))
+    store = Secrets(bytes.fromhex(case["seed"])).store_secret
+    private = unseal(K(store, "mailbag/1 store", file["public"]), file["box"])
+    need(x25519_public(private) == file["public"], "the private key is another's")
+    return {"private": private.hex(), "public": file["public"].hex(), "tag": b32(key_tag(file["public"]))}
+
+
+# ---- The cases -------------------------------------------------------------------------------------------------------
+
+# How each kind is read, and its fields that are input: all others are values that have to come out. A reader may return
+# an input as well, when it could be made anew; it must then be the same.
+KINDS = {
+    "hash": (read_hashes, ()),
+    "size": (read_sizes, ()),
+    "tree": (read_trees, ()),
+    "id": (read_id, ("type", "text")),
+    "card": (read_card, ("text", "seed")),
+    "statement": (read_statement, ("statement",)),
+    "prefix": (read_prefix, ("file",)),
+    "envelope": (read_envelope, ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")),
+    "body": (read_body, ("root", "size", "key", "body", "chunks", "cut")),
+    "folder": (read_folder, ("payload",)),
+    "nodekey": (read_nodekey, ("secret", "sealed", "passphrase")),
+    "exchangekey": (read_exchangekey, ("file", "seed")),
+}
+
+
+def difference(found, wanted, where=""):
+    """The first place where two values differ, or None."""
+    if type(found) is dict and type(wanted) is dict:
+        if found.keys() != wanted.keys():
+            return f"{where or '.'}: fields {sorted(found.keys() ^ wanted.keys())} on one side only"
+        parts = ((f"{where}.{key}", found[key], wanted[key]) for key in wanted)
+    elif type(found) is list and type(wanted) is list and len(found) == len(wanted):
+        parts = ((f"{where}[{i}]", *pair) for i, pair in enumerate(zip(found, wanted)))
+    else:
+        return None if found == wanted else f"{where}: {found!r:.160} came out instead of {wanted!r:.160}"
+    return next(filter(None, (difference(one, other, place) for place, one, other in parts)), None)
+
+
+def judge(case, folder, verbose):
+    """What is wrong with the outcome of a case, or None."""
+    if case["verdict"] != folder or case["kind"] not in KINDS:
+        return "its verdict is not its folder's, or its kind is unknown"
+    reader, inputs = KINDS[case["kind"]]
+    try:
+        found = reader(case)
+    except Refused as refusal:
+        if verbose and folder == "bad":
+            print(f"{case['what']}\n    here: {refusal}\n    library: {case['reason']}")
+        return f"refused: {refusal}" if folder == "good" else None
+    except Exception as mistake:
+        return f"neither accepted nor refused: {mistake!r}"
+    if folder == "bad":
+        return f"accepted, though: {case['what']}"
+    told = ("what", "kind", "verdict")
+    return difference(found, {key: case[key] for key in case if key not in told and (key not in inputs or key in found)})
+
+
+def main():
+    passed = failed = 0
+    for folder in ("good", "bad"):
+        files = sorted((Path(__file__).parent / folder).glob("*.json"))
+        kinds = set()
+        for file in files:
+            case = json.loads(file.read_text(encoding="utf-8"))
+            kinds.add(case["kind"])
+            wrong = judge(case, folder, "-v" in sys.argv[1:])
+            if wrong:
+                print(f"{folder}/{file.name}: {wrong}")
+                failed += 1
+            else:
+                passed += 1
+        # A folder that was emptied or moved must not look like agreement.
+        for kind in KINDS if folder == "good" else KINDS.keys() - {"hash", "size", "tree"}:
+            if kind not in kinds:
+                print(f"{folder}: no case of kind {kind}")
+                failed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
