@@ -64,7 +64,6 @@ echo "north: mb-send made $(wc -l <"$work/packets") packets for two nodes in $(s
 
 start=$EPOCHREALTIME
 at north mb-xfer --out --node south --node east "$stick"
-sync
 echo "north: mb-xfer put them on the stick in $(seconds); it holds $(size "$stick")."
 
 # Taken in, tossed, and compared.

@@ -40,13 +40,17 @@ pub(crate) fn ask_new(common: &Common) -> io::Result<Zeroizing<String>> {
 
 fn from_elsewhere(common: &Common) -> io::Result<Option<Zeroizing<String>>> {
     if let Some(fd) = common.passphrase_fd {
-        let file = File::open(format!("/dev/fd/{fd}"));
-        return file.and_then(first_line).map(Some).map_err(|e| said(&format!("file descriptor {fd}"), &e));
+        return from_descriptor(fd).map(Some).map_err(|e| said(&format!("file descriptor {fd}"), &e));
     }
     match std::env::var_os(COMMAND).filter(|command| !command.is_empty()) {
         Some(command) => from_command(&command).map(Some).map_err(|e| said(COMMAND, &e)),
         None => Ok(None),
     }
+}
+
+/// Any descriptor but standard input is opened once more by its name, so it must be one that we could open ourselves.
+fn from_descriptor(fd: u32) -> io::Result<Zeroizing<String>> {
+    if fd == 0 { first_line(io::stdin().lock()) } else { File::open(format!("/dev/fd/{fd}")).and_then(first_line) }
 }
 
 fn from_command(command: &std::ffi::OsStr) -> io::Result<Zeroizing<String>> {

@@ -4,6 +4,9 @@
 //! run printed is part of the message when an expectation fails.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+/// What a test does when a tool is missing.
+pub mod skip;
+
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -183,6 +186,21 @@ impl Call {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{first}; exec \"$0\" \"$@\"")).arg(self.command.get_program());
         command.args(self.command.get_args()).env_clear();
+        for (name, value) in self.command.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        if let Some(dir) = self.command.get_current_dir() {
+            command.current_dir(dir);
+        }
+        self.command = command;
+        self
+    }
+
+    /// Runs it as the last words of another command, with its environment and folder: `strace -f`, `timeout 60`.
+    pub fn under<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, words: I) -> Call {
+        let mut words = words.into_iter();
+        let mut command = Command::new(words.next().expect("a command"));
+        command.args(words).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
         for (name, value) in self.command.get_envs() {
             command.env(name, value.unwrap_or_default());
         }

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Reads the test vectors with an implementation of its own, written from docs/format.md and the README beside this.
 
-Every file of good/ must be accepted with all the values it names, every file of bad/ refused. One line for each failure,
-then `N passed, M failed`; exit 1 if anything failed, 77 if a package is missing. With -v, a line for each bad case too:
+Every file of good/ must be accepted with all the values it names, every file of bad/ refused. One line for each
+failure, then `N passed, M failed`; exit 1 if anything failed, 77 if a package is missing. With -v also each bad case:
 why it was refused here, and what the library has to say of it, so that one can see that it was for the same defect.
 
-The numbers at the headings are the sections of format.md. Ciphers, curves and hashes come from packages; everything that
-is the format's own is written out here: CBOR, base32, bech32m, size classes, trees, which points and numbers are taken.
+The numbers at the headings are the sections of format.md. Ciphers, curves and hashes come from packages; all that is
+the format's own is written out here: CBOR, base32, bech32m, size classes, trees, which points and numbers are taken.
 """
 
 import json
@@ -27,7 +27,7 @@ except ImportError:
 
 
 class Refused(Exception):
-    """The input breaks a rule of the format. Any other exception is a mistake of this program and counts as a failure."""
+    """The input breaks a rule of the format. Any other exception is a mistake of this program, and a failure."""
 
 
 def need(rule, otherwise):
@@ -39,8 +39,9 @@ def need(rule, otherwise):
 
 
 def item(data, at, depth=0):
-    """The item at an offset, and the offset behind it. Only what section 1 lets stand: null and booleans do not occur in
-    any structure (the stamp is compared as a byte), so of major type 7 nothing is taken."""
+    """The item at an offset, and the offset behind it.
+
+    Null and booleans occur in no structure (the stamp is compared as a byte), so of major type 7 nothing is taken."""
     need(at < len(data), "CBOR: cut short")
     major, short = data[at] >> 5, data[at] & 31
     at += 1
@@ -239,6 +240,7 @@ def D16(label):
 
 
 def verify(public, label, message, signature):
+    """The package compares encodings of R, so without cofactor; what it may take beyond section 1 is refused before."""
     check_point(public, "the public key")
     check_point(signature[:32], "R")
     need(int.from_bytes(signature[32:], "little") < ORDER, "S is not canonical")
@@ -387,7 +389,7 @@ def read_statement(case):
 
 
 def pick(keys, today):
-    """The key that a sender takes on a day, or None."""
+    """The key that a sender takes on a day, or None. Only one comes into question: no earlier one replaces it."""
     for _, public, use_until, gone_after in reversed(keys):
         if use_until == 0 or today <= use_until:
             return public.hex() if gone_after == 0 or today <= gone_after else None
@@ -408,8 +410,14 @@ def read_card(case):
         "version": statement["version"],
         "created": statement["created"],
         "keys": [
-            {"suite": suite, "public": public.hex(), "tag": b32(key_tag(public)), "use_until": until, "gone_after": gone}
-            for suite, public, until, gone in card["keys"]
+            {
+                "suite": suite,
+                "public": public.hex(),
+                "tag": b32(key_tag(public)),
+                "use_until": use_until,
+                "gone_after": gone_after,
+            }
+            for suite, public, use_until, gone_after in card["keys"]
         ],
         "picks": [{"today": day["today"], "public": pick(card["keys"], day["today"])} for day in case.get("picks", [])],
     }
@@ -831,8 +839,8 @@ def judge(case, folder, verbose):
         return f"neither accepted nor refused: {mistake!r}"
     if folder == "bad":
         return f"accepted, though: {case['what']}"
-    told = ("what", "kind", "verdict")
-    return difference(found, {key: case[key] for key in case if key not in told and (key not in inputs or key in found)})
+    given = {"what", "kind", "verdict"} | set(inputs) - found.keys()
+    return difference(found, {key: case[key] for key in case if key not in given})
 
 
 def main():

@@ -53,6 +53,8 @@ pub(crate) struct Batch {
     bodies: HashSet<Root>,
     body_count: usize,
     len: u64,
+    /// Folders of what was on the stick already.
+    found: HashSet<Place>,
 }
 
 impl Batch {
@@ -79,6 +81,11 @@ impl Batch {
         self.contents.file(file, part.dir(), packet_name(packet));
     }
 
+    /// Notes a folder whose names were there and need to be durable with the batch.
+    pub fn relies_on(&mut self, place: Place) {
+        self.found.insert(place);
+    }
+
     /// Drops a body that was written for a packet that does not go.
     pub fn drop_body(&mut self, part: &Part, root: &Root) -> durable::Result<()> {
         self.bodies.remove(root);
@@ -90,21 +97,24 @@ impl Batch {
     /// If a sync fails, what it was to save is removed, so that no later run takes it for durable. A crash leaves
     /// `part/RUN`, or names that the next run finds whole.
     pub fn commit(&mut self, stick: &Stick, part: &Part, folders: &mut Folders) -> durable::Result<Committed> {
-        let Batch { packets, contents, bodies, .. } = std::mem::take(self);
+        let Batch { packets, contents, bodies, found, .. } = std::mem::take(self);
         let synced = contents.wait();
         if synced.is_err() {
             let _ = drop_files(part, &packets, &bodies);
             synced?;
         }
         let mut placing = Placing { stick, part, folders, bodies, names: Names::default(), placed: Vec::new() };
-        let placed = placing.packets(packets).and_then(|done| {
-            std::mem::take(&mut placing.names).wait(stick)?;
-            Ok(done)
-        });
-        if placed.is_err() {
-            let _ = placing.undo();
+        match placing.all(packets, &found) {
+            Ok(done) => {
+                folders.synced();
+                Ok(done)
+            }
+            Err(error) => {
+                let _ = placing.undo();
+                folders.unmake(stick);
+                Err(error)
+            }
         }
-        placed
     }
 }
 
@@ -139,6 +149,13 @@ struct Placing<'a> {
 }
 
 impl Placing<'_> {
+    fn all(&mut self, packets: Vec<Pending>, found: &HashSet<Place>) -> durable::Result<Committed> {
+        found.iter().try_for_each(|place| self.names.add(self.stick, place, self.folders))?;
+        let done = self.packets(packets)?;
+        std::mem::take(&mut self.names).wait(self.stick)?;
+        Ok(done)
+    }
+
     fn packets(&mut self, packets: Vec<Pending>) -> durable::Result<Committed> {
         let mut done = Committed::default();
         for pending in packets {

@@ -6,7 +6,7 @@ use mb_spool::barrier::Barrier;
 use mb_spool::durable::{self, DirRef};
 use mb_wire::id::{NodeId, PacketId, Root};
 
-use crate::stick::{BODY, Stick, body_shard, make_dir, packet_shard};
+use crate::stick::{BODY, Stick, body_shard, find_dir, make_dir, packet_shard};
 
 /// Folders that are kept open.
 const MOST_OPEN: usize = 200;
@@ -56,6 +56,8 @@ impl Place {
 #[derive(Default)]
 pub(crate) struct Folders {
     open: HashMap<Place, DirRef>,
+    /// Folders that this run made and that are not durable.
+    made: Vec<Place>,
 }
 
 impl Folders {
@@ -64,16 +66,43 @@ impl Folders {
         if let Some(dir) = self.open.get(place) {
             return Ok(dir.clone());
         }
-        let parent = match place.parent() {
-            Some(parent) => self.get(stick, &parent)?,
-            None => stick.root().clone(),
+        let (parent, name) = (self.parent(stick, place)?, place.name());
+        let dir = match find_dir(&parent, &name)? {
+            Some(dir) => dir,
+            None => {
+                self.made.push(place.clone());
+                make_dir(&parent, &name)?
+            }
         };
-        let dir = make_dir(&parent, &place.name())?;
         if self.open.len() >= MOST_OPEN {
             self.open.clear();
         }
         self.open.insert(place.clone(), dir.clone());
         Ok(dir)
+    }
+
+    fn parent(&mut self, stick: &Stick, place: &Place) -> durable::Result<DirRef> {
+        match place.parent() {
+            Some(parent) => self.get(stick, &parent),
+            None => Ok(stick.root().clone()),
+        }
+    }
+
+    /// Notes that everything is durable.
+    pub fn synced(&mut self) {
+        self.made.clear();
+    }
+
+    /// Removes again what was made, after a sync failed: a name that may be gone tomorrow, whatever is synced later,
+    /// nobody shall find.
+    pub fn unmake(&mut self, stick: &Stick) {
+        while let Some(place) = self.made.pop() {
+            self.open.remove(&place);
+            if let Ok(parent) = self.parent(stick, &place) {
+                // One in which there is something is older than it seems.
+                let _ = parent.remove_dir(place.name().as_ref());
+            }
+        }
     }
 }
 

@@ -7,13 +7,14 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use mb_spool::barrier::Barrier;
 use mb_spool::batch::publish_all;
 use mb_spool::bodies::remove_packet;
 use mb_spool::class::Class;
 use mb_spool::durable::{self, DirRef, Lock, LockGuard};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
-use mb_spool::run::Run;
+use mb_spool::run::{Run, gone};
 use mb_wire::envelope::{BodyName, packet_id, read_prefix};
 use mb_wire::id::{NodeId, PacketId, Root};
 
@@ -124,13 +125,16 @@ fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Fold
     if nodes.contains(&spool.own()) {
         return Err(CarryError::Ourselves(spool.own()));
     }
+    if nodes.is_empty() {
+        return Ok(());
+    }
     let mut names = Names::default();
-    for node in nodes {
-        names.add(stick, &Place::Node(*node), folders)?;
+    let made = nodes.iter().try_for_each(|node| names.add(stick, &Place::Node(*node), folders));
+    if let Err(error) = made.and_then(|()| names.wait(stick)) {
+        folders.unmake(stick);
+        return Err(error.into());
     }
-    if !nodes.is_empty() {
-        names.wait(stick)?;
-    }
+    folders.synced();
     Ok(())
 }
 
@@ -372,9 +376,9 @@ impl Out<'_> {
             // One that cannot be read is as good as none: it is replaced.
             _ => return Ok(false),
         }
-        // A name that is there need not be durable; the folders above are synced with the batch.
-        let shard = self.folders.get(self.stick, &Place::of_body(&body.root)).map_err(on_stick)?;
-        file.sync().and_then(|()| shard.sync()).map_err(on_stick)?;
+        // A name that is there need not be durable.
+        file.sync().map_err(on_stick)?;
+        self.batch.relies_on(Place::of_body(&body.root));
         self.know(body.root);
         Ok(true)
     }
@@ -448,14 +452,19 @@ impl Out<'_> {
         let done = self.batch.commit(self.stick, part, &mut self.folders)?;
         done.left.iter().for_each(|pending| self.leave(pending.len));
         let mut read = HashSet::new();
-        for pending in &done.packets {
-            match self.check(pending, &mut read) {
-                Ok(()) => self.remove_source(pending)?,
+        let mut sure = Vec::new();
+        for pending in done.packets {
+            match self.check(&pending, &mut read) {
+                Ok(()) => sure.push(pending),
                 Err(Setback::Bad(failure)) => self.watch.failed(failure),
                 Err(Setback::Fatal(failure)) => return Err(failure),
                 Err(Setback::Stopped | Setback::Gone | Setback::NoRoom) => self.report.is_stopped = true,
             }
         }
+        if !self.options.keep {
+            self.remove_sources(&sure)?;
+        }
+        sure.iter().for_each(|pending| self.moved(pending));
         Ok(())
     }
 
@@ -480,17 +489,30 @@ impl Out<'_> {
         }
     }
 
-    fn remove_source(&mut self, pending: &Pending) -> Result<(), CarryError> {
-        let (packet, to, len) = (pending.packet, pending.to, pending.len);
-        if !self.options.keep {
-            let roots: Vec<Root> = pending.bodies.iter().map(|body| body.root).collect();
-            remove_packet(self.spool, &self.queues[pending.queue as usize], &packet, &roots, self.run)?;
+    /// Envelopes first, durably, where bodies go after them: a power cut must not leave one here without its bodies.
+    fn remove_sources(&self, sure: &[Pending]) -> durable::Result<()> {
+        let mut names = Barrier::new();
+        for pending in sure {
+            let queue = &self.queues[pending.queue as usize];
+            gone(queue.unlink(pending.packet.to_string().as_ref()))?;
+            if !pending.bodies.is_empty() {
+                names.dir(queue);
+            }
         }
+        names.wait()?;
+        for pending in sure.iter().filter(|pending| !pending.bodies.is_empty()) {
+            let roots: Vec<Root> = pending.bodies.iter().map(|body| body.root).collect();
+            remove_packet(self.spool, &self.queues[pending.queue as usize], &pending.packet, &roots, self.run)?;
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, pending: &Pending) {
+        let (packet, to, len) = (pending.packet, pending.to, pending.len);
         if pending.is_new || !self.options.keep {
             self.report.packet_count += 1;
             self.watch.moved(Event::Out { packet, to, len });
         }
-        Ok(())
     }
 
     fn end(&mut self) -> Result<(), CarryError> {

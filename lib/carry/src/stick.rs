@@ -2,8 +2,8 @@
 //!
 //! `spool-layout.md` is the law of its names. They are read strictly: what is not spelt exactly as we would spell it is
 //! somebody else's, ignored and never removed. Everything is reached one component at a time through
-//! [`Dir`](mb_spool::durable::Dir), so a symbolic link, FIFO or device is refused wherever it stands. Nothing in here
-//! syncs: whoever relies on a name puts it into a barrier, with [`Stick::chain`]. Used by out, in, `mb-check` and `mb-stat`.
+//! [`Dir`](mb_spool::durable::Dir), so a symbolic link, FIFO or device is refused wherever it stands. Below
+//! `mailbag` nothing in here syncs: whoever relies on a name puts it into a barrier, with [`Stick::chain`]. Used by out, in, `mb-check` and `mb-stat`.
 
 use std::ffi::OsStr;
 
@@ -49,9 +49,12 @@ impl Stick {
         Ok(find_dir(dir, MAILBAG)?.map(|root| Stick { dir: dir.clone(), root }))
     }
 
-    /// The stick in the folder `dir`, made if it is not there yet. Not durable.
+    /// The stick in the folder `dir`, made if it is not there yet; durable then.
     pub fn make(dir: &DirRef) -> durable::Result<Stick> {
-        let root = make_dir(dir, MAILBAG)?;
+        let root = match find_dir(dir, MAILBAG)? {
+            Some(root) => root,
+            None => make_root(dir)?,
+        };
         match root.create(README.as_ref(), FILE_MODE) {
             Ok(file) => file.write_at(README_TEXT.as_bytes(), 0)?,
             Err(error) if error.is_taken() => {}
@@ -129,6 +132,16 @@ impl Stick {
         let stat = none_if_missing(shard.stat(root.to_string().as_ref()))?;
         Ok(stat.is_some_and(|stat| stat.kind == Kind::File && stat.len == size))
     }
+}
+
+fn make_root(dir: &DirRef) -> durable::Result<DirRef> {
+    let root = make_dir(dir, MAILBAG)?;
+    if let Err(error) = dir.sync() {
+        // A name whose sync failed may be gone tomorrow: nobody shall find it.
+        let _ = dir.remove_dir(MAILBAG.as_ref());
+        return Err(error);
+    }
+    Ok(root)
 }
 
 /// The name of the folder that holds `packet` in its node's folder.

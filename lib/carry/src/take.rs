@@ -315,8 +315,8 @@ impl<'a> Take<'a> {
         match &mut self.batch.landing {
             Some(landing) => Ok(landing),
             none => {
-                let queue = self.spool.queue(&self.spool.own(), Queue::Rx).map_err(|error| in_spool(error, len))?;
-                Ok(none.insert(Landing::new(self.spool, self.run, queue)))
+                let landing = Landing::new(self.spool, self.run, &self.spool.own(), Queue::Rx);
+                Ok(none.insert(landing.map_err(|error| in_spool(error, len))?))
             }
         }
     }

@@ -3,12 +3,12 @@
 //! A copy counts only after its bytes were hashed into the run's folder and are durable; then names are made, made
 //! durable, and only then may the source go.
 
-use mb_wire::id::{PacketId, Root};
+use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::barrier::Barrier;
 use crate::bodies::{index, link_or_copy};
 use crate::durable::{self, DirRef, FileRef};
-use crate::layout::Spool;
+use crate::layout::{Queue, Spool};
 use crate::names::body_name;
 use crate::run::{Run, gone};
 
@@ -17,6 +17,7 @@ pub struct Landing<'a> {
     spool: &'a Spool,
     run: &'a Run,
     queue: DirRef,
+    above: Vec<DirRef>,
     contents: Barrier,
     packets: Vec<Arrived>,
 }
@@ -28,9 +29,11 @@ struct Arrived {
 }
 
 impl<'a> Landing<'a> {
-    /// A batch for one queue.
-    pub fn new(spool: &'a Spool, run: &'a Run, queue: DirRef) -> Landing<'a> {
-        Landing { spool, run, queue, contents: Barrier::new(), packets: Vec::new() }
+    /// A batch for one queue of `node`, which is made if it is missing.
+    pub fn new(spool: &'a Spool, run: &'a Run, node: &NodeId, queue: Queue) -> durable::Result<Landing<'a>> {
+        let dir = spool.queue(node, queue)?;
+        let above = spool.above_queue(node, queue)?;
+        Ok(Landing { spool, run, queue: dir, above, contents: Barrier::new(), packets: Vec::new() })
     }
 
     /// Takes the file of a body, called `name` in the run's folder and hashed already, into the barrier.
@@ -60,15 +63,30 @@ impl<'a> Landing<'a> {
         std::mem::take(&mut self.contents).wait()?;
         let mut names = Barrier::new();
         names.dir(&self.queue);
+        self.above.iter().for_each(|dir| names.dir(dir));
         for arrived in &self.packets {
             self.link_bodies(arrived)?;
             let name = arrived.packet.to_string();
             self.run.dir().rename(arrived.name.as_ref(), &*self.queue, name.as_ref())?;
             self.link_bodies(arrived)?;
         }
-        names.wait()?;
+        if let Err(error) = names.wait() {
+            let _ = self.undo();
+            return Err(error);
+        }
         for (_, _, name) in self.packets.iter().flat_map(|arrived| &arrived.bodies) {
             gone(self.run.dir().unlink(name.as_ref()))?;
+        }
+        Ok(())
+    }
+
+    /// A name whose sync failed may be gone tomorrow, whatever is synced later: nobody shall find it.
+    fn undo(&self) -> durable::Result<()> {
+        for arrived in &self.packets {
+            gone(self.queue.unlink(arrived.packet.to_string().as_ref()))?;
+            for (number, _, _) in &arrived.bodies {
+                gone(self.queue.unlink(body_name(&arrived.packet, usize::from(*number)).as_ref()))?;
+            }
         }
         Ok(())
     }

@@ -99,6 +99,14 @@ impl Spool {
         }
     }
 
+    /// The folders that hold the name of a queue and of what it lies in: a program that was killed may have made them and
+    /// not come to their sync.
+    pub fn above_queue(&self, node: &NodeId, queue: Queue) -> durable::Result<Vec<DirRef>> {
+        let mut dirs = vec![self.root.clone()];
+        dirs.extend(self.find(&[&self.queue_path(node, queue)[0]])?);
+        Ok(dirs)
+    }
+
     /// The folder of the body index that holds `root`.
     pub fn index_dir(&self, root: &Root) -> durable::Result<DirRef> {
         self.make(&["body", &root.to_string()[..2]])
@@ -131,6 +139,10 @@ pub fn sub_dir(dir: &DirRef, name: &OsStr, mode: u32) -> durable::Result<DirRef>
         _ => {}
     }
     // Also when another program made it: its sync may still be to come.
-    dir.sync()?;
+    if let Err(error) = dir.sync() {
+        // A name whose sync failed may be gone tomorrow, whatever is synced later: nobody shall find it.
+        let _ = dir.remove_dir(name);
+        return Err(error);
+    }
     dir.open_dir(name)
 }

@@ -213,16 +213,24 @@ pub fn floor(spool: &Spool) -> durable::Result<u32> {
     Ok(number::read(&dir, "FLOOR")?.and_then(|day| day.try_into().ok()).unwrap_or(0))
 }
 
-/// Forgets the days that ended two days before `today`. The floor is durable before anything goes.
-pub fn forget_before(spool: &Spool, today: u32, run: &Run) -> durable::Result<()> {
-    let Some(seen) = spool.find(&["self", "seen"])? else { return Ok(()) };
+/// The days with records that ended two days before `today`, in order.
+pub fn days_before(spool: &Spool, today: u32) -> durable::Result<Vec<u32>> {
     let mut old = Vec::new();
+    let Some(seen) = spool.find(&["self", "seen"])? else { return Ok(old) };
     for entry in seen.list()? {
         let entry = entry?;
         let day = entry.name.to_str().and_then(|name| name.parse::<u32>().ok());
         old.extend(day.filter(|day| entry.kind == Kind::Dir && day.saturating_add(2) < today));
     }
-    let Some(newest) = old.iter().max() else { return Ok(()) };
+    old.sort_unstable();
+    Ok(old)
+}
+
+/// Forgets the days that ended two days before `today`. The floor is durable before anything goes.
+pub fn forget_before(spool: &Spool, today: u32, run: &Run) -> durable::Result<()> {
+    let Some(seen) = spool.find(&["self", "seen"])? else { return Ok(()) };
+    let old = days_before(spool, today)?;
+    let Some(newest) = old.last() else { return Ok(()) };
     if *newest > floor(spool)? {
         number::write(&seen, "FLOOR", u64::from(*newest), run)?;
     }

@@ -206,17 +206,16 @@ fn a_letter_signed_by_another_is_refused() {
 #[test]
 fn no_letter_that_breaks_a_limit_is_wrapped() {
     let world = World::new();
-    let inline = |len| Some(vec![0; len]);
-    let cases: [(&str, Box<dyn Fn(&mut Letter)>); 9] = [
-        ("must lie either", Box::new(|l| l.inline = None)),
-        ("must lie either", Box::new(|l| l.bodies = vec![listed(1, 5)])),
-        ("32769 bytes of payload", Box::new(move |l| l.inline = inline(32_769))),
-        ("time is out of range", Box::new(|l| l.time = 1 << 53)),
-        ("body 0 of the letter", Box::new(|l| (l.inline, l.bodies) = (None, vec![listed(1, 0)]))),
-        ("body 1 of the letter", Box::new(|l| (l.inline, l.bodies) = (None, vec![listed(1, 5), too_short()]))),
-        ("mode is out of range", Box::new(|l| file(l).mode = 0o1000)),
-        ("time of change is out of range", Box::new(|l| file(l).mtime.1 = 1_000_000_000)),
-        ("\"..\" in it", Box::new(|l| file(l).path = b"a/../b".to_vec())),
+    let cases: [(&str, Change); 9] = [
+        ("must lie either", |l| l.inline = None),
+        ("must lie either", |l| l.bodies = vec![listed(1, 5)]),
+        ("32769 bytes of payload", |l| l.inline = Some(vec![0; 32_769])),
+        ("time is out of range", |l| l.time = 1 << 53),
+        ("body 0 of the letter", |l| (l.inline, l.bodies) = (None, vec![listed(1, 0)])),
+        ("body 1 of the letter", |l| (l.inline, l.bodies) = (None, vec![listed(1, 5), too_short()])),
+        ("mode is out of range", |l| file(l).mode = 0o1000),
+        ("time of change is out of range", |l| file(l).mtime.1 = 1_000_000_000),
+        ("\"..\" in it", |l| file(l).path = b"a/../b".to_vec()),
     ];
     for (words, change) in cases {
         let mut letter = world.letter();

@@ -83,8 +83,9 @@ pub fn set(map: &mut Map, key: &str, value: Value) {
     match entry(map, key) {
         Some(place) => *place = value,
         None => {
-            map.push((text(key), value));
-            map.sort_by_key(|(key, _)| cbor(key));
+            let rank = cbor(&text(key));
+            let place = map.iter().position(|(other, _)| cbor(other) > rank).unwrap_or(map.len());
+            map.insert(place, (text(key), value));
         }
     }
 }

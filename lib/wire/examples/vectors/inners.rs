@@ -35,8 +35,8 @@ fn layouts() -> Vec<Vector> {
             claim(p, p.len() as u32 - 3);
         }),
         plain("inner_length_2_32", "n is 2^32 - 1", "beyond its end", &|p| claim(p, u32::MAX)),
-        plain("inner_length_short", "n is a byte too small", "", &|p| add(p, -1)),
-        plain("inner_length_0", "n is 0", "", &|p| claim(p, 0)),
+        plain("inner_length_short", "n is a byte too small", "something else than zeros", &|p| add(p, -1)),
+        plain("inner_length_0", "n is 0", "instead of 512", &|p| claim(p, 0)),
         plain("inner_length_with_zeros", "n takes a zero of the padding with it", "deterministic", &|p| add(p, 1)),
         plain("inner_padding_last", "the last byte of the padding is not zero", "something else than zeros", &|p| {
             p.last_mut().into_iter().for_each(|last| *last = 1);
@@ -113,7 +113,7 @@ fn contents() -> Vec<Vector> {
     };
     vec![
         content("inner_content_null", "null in the place of the content", "wrong form", &|c| *c = Value::Null),
-        content("inner_content_text", "a name without content", "", &|c| *c = text("letter")),
+        content("inner_content_text", "a name without content", "ends in the middle", &|c| *c = text("letter")),
         entries("inner_content_empty", "no content in the map", "wrong form", &|m| m.clear()),
         entries("inner_content_unknown", "content of a kind that is not known", "unknown variant", &|m| {
             m[0].0 = text("mail");
@@ -123,7 +123,7 @@ fn contents() -> Vec<Vector> {
             m.push((key, value));
         }),
         pair("inner_letter_unsigned", "a letter without signature", "wrong form", &|p| p.truncate(1)),
-        pair("inner_letter_three_items", "a letter with a third item", "", &|p| p.push(int(0))),
+        pair("inner_letter_three_items", "a letter with a third item", "deterministic", &|p| p.push(int(0))),
         pair("inner_letter_sig_65_bytes", "a letter signature that is too long", "wrong form", &|p| {
             p[1] = bytes([1; 65])
         }),

@@ -161,7 +161,7 @@ fn secrets_bad() -> Vec<Vector> {
             bech(&cbor(&Value::Map(secret_map())), "mbcard"),
         ),
         text("nodekey_trailing_byte", "a byte behind the map", "deterministic", bech(&trailing, "mbsecret")),
-        text("nodekey_bare", "the seed without its map", "", bech(&[ALICE; 32], "mbsecret")),
+        text("nodekey_bare", "the seed without its map", "wrong form", bech(&[ALICE; 32], "mbsecret")),
         of("nodekey_31_bytes", "a seed that is too short", "wrong form", map([("node", bytes([1; 31]))])),
         of("nodekey_user", "a seed of a user", "unknown field", map([("user", bytes([1; 32]))])),
         of("nodekey_two", "a second seed", "unknown field", map([("node", bytes([1; 32])), ("user", bytes([1; 32]))])),
@@ -260,7 +260,7 @@ fn sealed_bad() -> Vec<Vector> {
         cost("nodekey_sealed_lanes_over", "17 lanes", 1024, 1, 17),
         cost("nodekey_sealed_lanes_0", "no lane", 64, 1, 0),
         bad("nodekey_sealed_passphrase", "nodekey", "another passphrase", closed, other),
-        bad("nodekey_sealed_user", "nodekey", "a seed of a user inside", "", user.json(user.map())),
+        bad("nodekey_sealed_user", "nodekey", "a seed of a user inside", "unknown field", user.json(user.map())),
         edited("nodekey_sealed_salt", "another salt", closed, &|m| set(m, "salt", bytes([0x5b; 16]))),
         edited("nodekey_sealed_cost_altered", "one pass more than it was sealed with", closed, &|m| {
             set(m, "t", int(3))

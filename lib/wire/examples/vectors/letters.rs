@@ -47,7 +47,7 @@ fn fields() -> Vec<Vector> {
         value("letter_author_31_bytes", "an author's id that is too short", "wrong form", "author", bytes([1; 31])),
         value("letter_unknown_key", "a key that is not known", "unknown field", "extra", int(1)),
         value("letter_bodies_null", "null in the place of no bodies", "wrong form", "bodies", Value::Null),
-        value("letter_inline_null", "null in the place of no payload", "", "inline", Value::Null),
+        value("letter_inline_null", "null in the place of no payload", "wrong form", "inline", Value::Null),
         value("letter_inline_text", "a payload as text", "wrong form", "inline", text("hello")),
         value("letter_inline_32769", "a byte more than allowed", "32769 bytes", "inline", bytes(vec![7; 32_769])),
         mapped("letter_missing_salt", "no salt", "missing field", &|m| remove(m, "salt")),
@@ -75,7 +75,7 @@ fn files() -> Vec<Vector> {
         mtime("letter_mtime_nanos", "10^9 nanoseconds", "time of change", &[int(1), int(1_000_000_000)]),
         mtime("letter_mtime_negative_nanos", "nanoseconds below zero", "wrong form", &[int(1), int(-1)]),
         mtime("letter_mtime_one_item", "no nanoseconds", "wrong form", &[int(1)]),
-        mtime("letter_mtime_three_items", "a third number", "", &[int(1), int(2), int(3)]),
+        mtime("letter_mtime_three_items", "a third number", "wrong form", &[int(1), int(2), int(3)]),
         mtime("letter_mtime_2_63", "2^63 seconds", "wrong form", &[int(1_i128 << 63), int(0)]),
         mtime("letter_mtime_float", "seconds with a fraction", "wrong form", &[Value::Float(1.5), int(0)]),
         mapped("letter_missing_mode", "no mode", "missing field", &|m| {
@@ -198,7 +198,7 @@ fn spellings() -> Vec<Vector> {
         mapped("letter_salt_tagged", "a tag before the salt", "deterministic", &|m| {
             set(m, "salt", Value::Tag(2, Box::new(bytes([1; 16]))));
         }),
-        encoded("letter_salt_in_pieces", "a byte string of indefinite length", "", &|l| {
+        encoded("letter_salt_in_pieces", "a byte string of indefinite length", "wrong form", &|l| {
             let salt = [0x5a; 16];
             replace(l, &[&[0x50], &salt[..]].concat(), &[&[0x5f, 0x50], &salt[..], &[0xff]].concat());
         }),

@@ -90,25 +90,25 @@ fn items() -> Vec<Vector> {
         })
     };
     vec![
-        item("prefix_as_text", "item 1 is a text string", "not a byte string", &|i| i[0] = 0x79),
+        item("prefix_as_text", "item 1 is a text string", "not a byte string", &|i| i[0] = 0x78),
         item("prefix_as_map", "item 1 is the map itself, without a byte string around it", "not a byte string", &|i| {
-            i.drain(..3);
+            i.drain(..2);
         }),
         item("prefix_in_pieces", "item 1 is a byte string of indefinite length", "not a byte string", &|i| {
             i.insert(0, 0x5f);
             i.push(0xff);
         }),
-        item("prefix_length_not_shortest", "item 1's length takes four bytes where two do", "deterministic", &|i| {
-            i.splice(0..1, [0x5a, 0, 0]);
+        item("prefix_length_not_shortest", "item 1's length takes two bytes where one does", "deterministic", &|i| {
+            i.splice(0..1, [0x59, 0]);
         }),
         item("prefix_claims_more_than_there_is", "item 1's length goes beyond the file", "ends in the middle", &|i| {
-            i[1..3].copy_from_slice(&[0xff, 0xff]);
+            i.splice(0..2, [0x59, 0xff, 0xff]);
         }),
         item("prefix_claims_more_than_allowed", "item 1's length is 65,537", "claims 65537 bytes", &|i| {
-            i.splice(0..3, [0x5a, 0, 1, 0, 1]);
+            i.splice(0..2, [0x5a, 0, 1, 0, 1]);
         }),
         item("prefix_claims_2_63", "item 1's length is 2^63", "claims 9223372036854775808 bytes", &|i| {
-            i.splice(0..3, [0x5b, 0x80, 0, 0, 0, 0, 0, 0, 0]);
+            i.splice(0..2, [0x5b, 0x80, 0, 0, 0, 0, 0, 0, 0]);
         }),
         stamp("prefix_stamp_number", "item 2 is a number", &[0]),
         stamp("prefix_stamp_undefined", "item 2 is CBOR undefined", &[0xf7]),
@@ -183,14 +183,14 @@ fn bodies() -> Vec<Vector> {
             b[1] = list([first[0].clone(), int(17)]);
         }),
         bodies("prefix_1025_bodies", "a body more than allowed", "lists 1025 bodies", &|b| *b = many()),
-        bodies("prefix_body_three_items", "a body with a third item", "deterministic", &|b| {
+        bodies("prefix_body_three_items", "a body with a third item", "wrong form", &|b| {
             b[1] = list([bytes([7; 32]), int(17), int(0)]);
         }),
         bodies("prefix_body_one_item", "a body without size", "wrong form", &|b| b[1] = list([bytes([7; 32])])),
         bodies("prefix_body_root_31_bytes", "a root that is too short", "wrong form", &|b| {
             b[0] = list([bytes([7; 31]), int(17)]);
         }),
-        bodies("prefix_body_nested", "lists 20 deep in the place of a body", "", &|b| {
+        bodies("prefix_body_nested", "lists 20 deep in the place of a body", "wrong form", &|b| {
             b[0] = (0..20).fold(int(1), |inner, _| list([inner]));
         }),
     ]
@@ -222,11 +222,11 @@ fn spellings() -> Vec<Vector> {
         }),
         prefix("prefix_trailing_byte", "a byte behind the map", "deterministic", &|p| p.push(0)),
         prefix("prefix_map_cut", "the map ends in the middle", "ends in the middle", &|p| p.truncate(p.len() - 1)),
-        prefix("prefix_list_claims_2_44", "a list of bodies that claims 2^44", "", &|p| {
+        prefix("prefix_list_claims_2_44", "a list of bodies that claims 2^44", "wrong form", &|p| {
             replace(p, &[&cbor(&text("bodies"))[..], &[0x82]].concat(), &claim());
         }),
         prefix("prefix_empty", "nothing in item 1", "ends in the middle", &|p| p.clear()),
-        prefix("prefix_list", "a list in the place of the map", "", &|p| *p = cbor(&list([int(1)]))),
+        prefix("prefix_list", "a list in the place of the map", "wrong form", &|p| *p = cbor(&list([int(1)]))),
     ]
 }
 

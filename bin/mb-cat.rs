@@ -1,0 +1,152 @@
+//! mb-cat: what a packet says, layer by layer, as far as our keys reach.
+
+use clap::Parser;
+use mb_cli::escape::{shown, shown_name};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
+use mb_node::keys::ExchangeKeys;
+use mb_node::show::{self, Piece, Reader, View};
+use mb_node::toss::payload::{Bodies, PayloadError};
+use mb_spool::durable::{DirRef, FileRef, real};
+use mb_spool::envelopes::read_whole;
+use mb_spool::names::body_name;
+use mb_spool::places::holding;
+use mb_wire::envelope::packet_id;
+use mb_wire::id::PacketId;
+use mb_wire::letter::Letter;
+use mb_wire::size::ENVELOPE_MOST;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Show what a packet says, layer by layer, as far as this node's keys reach; never a key
+#[derive(Parser)]
+#[command(name = "mb-cat", version, after_help = EXAMPLES)]
+struct Args {
+    /// A packet's id, wherever it lies in the spool, or a file
+    #[arg(value_name = "PACKET | FILE")]
+    packet: String,
+
+    /// Print what the letter carries instead, once all of it is verified: the file, or a folder's names
+    #[arg(long, conflicts_with = "json")]
+    letter: bool,
+
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLES: &str = "\
+Where our keys end it says so, and exits 0; a damaged or forged packet is 65.
+
+Examples:
+  mb-stat --packets south      which packets are there?
+  mb-cat PACKET                who is it for, what is in it?
+  mb-cat --letter PACKET | tar t";
+
+impl Arguments for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    mb_cli::main(run)
+}
+
+fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
+    let known = program.known();
+    let found = find(&args.packet, &known, program)?;
+    let (view, letter) = look(&found, &known, program)?;
+    if args.letter {
+        let letter = letter.ok_or_else(|| {
+            let why = view.stops.as_deref().unwrap_or("it cannot be opened");
+            Complaint::new(Class::Refused, format!("{}: {why}", args.packet))
+        })?;
+        return print_payload(&found, &letter, program);
+    }
+    if args.json {
+        program.json(&view);
+    } else {
+        for (word, value) in view.lines() {
+            program.say(format!("{word:<12} {}", shown(&value)));
+        }
+    }
+    Ok(())
+}
+
+/// An envelope, and the folder that its bodies lie in, beside it.
+struct Found {
+    name: String,
+    file: Vec<u8>,
+    dir: DirRef,
+}
+
+/// An id is looked for in the spool; everything else is a file.
+fn find(word: &str, known: &Known, program: &Program) -> Result<Found, Failed> {
+    let (Ok(packet), Some(home)) = (word.parse::<PacketId>(), known.home()) else { return open(word) };
+    let found = holding(&program.spool(home)?, &packet)?.into_iter().next();
+    let Some((_, dir)) = found else {
+        let missing = || Complaint::new(Class::No, format!("{packet}: not in the spool")).into();
+        return if Path::new(word).exists() { open(word) } else { Err(missing()) };
+    };
+    let found = Found::read(dir, word.as_ref())?;
+    if packet_id(&found.file) == packet { Ok(found) } else { Err(damaged(&found, "its content is not what its name says")) }
+}
+
+fn open(word: &str) -> Result<Found, Failed> {
+    let path = std::path::absolute(word).map_err(|cause| Complaint::new(Class::NoInput, format!("{word}: {cause}")))?;
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Found::read(real::open_root(parent)?, name),
+        _ => Err(Complaint::new(Class::NoInput, format!("{word}: no file")).into()),
+    }
+}
+
+impl Found {
+    fn read(dir: DirRef, name: &OsStr) -> Result<Found, Failed> {
+        let file = dir.open(name)?;
+        // One byte more than the longest, so that a longer one is refused for its length.
+        let file = read_whole(&file, ENVELOPE_MOST + 1)?;
+        Ok(Found { name: name.to_string_lossy().into_owned(), file, dir })
+    }
+}
+
+fn damaged(found: &Found, what: impl std::fmt::Display) -> Failed {
+    Complaint::new(Class::Data, format!("{}: damaged: {what}", found.name)).into()
+}
+
+/// The passphrase is asked for only when there is something to open.
+fn look(found: &Found, known: &Known, program: &Program) -> Result<(View, Option<Letter>), Failed> {
+    let own = known.home().map(|home| home.card().id());
+    let (view, is_ours) = show::clear(&found.file, known, own).map_err(|error| damaged(found, error))?;
+    let (Some(home), Some(own), true) = (known.home(), own, is_ours) else { return Ok((view, None)) };
+    let keys = ExchangeKeys::load(&program.spool(home)?, &program.unlock(home)?)?;
+    show::opened(&found.file, &Reader { own, nodes: known, keys: &keys }).map_err(|error| damaged(found, error))
+}
+
+fn print_payload(found: &Found, letter: &Letter, program: &mut Program) -> Result<(), Failed> {
+    let packet = packet_id(&found.file);
+    let files = (0..letter.bodies.len()).map(|number| open_body(found, &packet, number)).collect::<Result<_, _>>()?;
+    let bodies = Bodies { letter, files, threads: program.threads().get() };
+    let printed = show::payload(&bodies, &mut |piece| match piece {
+        Piece::Content(bytes) => program.out().content(bytes),
+        Piece::Entry(path) => program.say(shown_name(OsStr::from_bytes(&path))),
+    });
+    printed.map_err(|error| match error {
+        PayloadError::Disk(error) => error.into(),
+        PayloadError::Refused(refusal) => damaged(found, refusal),
+    })
+}
+
+fn open_body(found: &Found, packet: &PacketId, number: usize) -> Result<FileRef, Failed> {
+    let named = found.dir.open(body_name(packet, number).as_ref());
+    // A file may have another name than its packet; then its bodies are called after it.
+    let opened = named.or_else(|_| found.dir.open(format!("{}.{number}", found.name).as_ref()));
+    opened.map_err(|error| match error.is_missing() {
+        true => Complaint::new(Class::Later, format!("{}: body {number} is not here (yet)", found.name)).into(),
+        false => error.into(),
+    })
+}

@@ -1,0 +1,99 @@
+//! Killed and failed at every step: whole stories with the real programs, each stopped before a system call, or with one
+//! that fails; then everything is simply run again, and in the end each file is there once and whole, and nothing is
+//! left over.
+//!
+//! `cargo test --test crash` tries 300 points, chosen by a seed. `make crash` tries all of them:
+//! `MB_CRASH_POINTS=all MB_POWER=1 cargo test --test crash -- --nocapture`, as root.
+//!
+//! - `MB_CRASH_POINTS`: how many points, or `all`; 300 without it.
+//! - `MB_CRASH_SEED`: which ones; 1 without it.
+//! - `MB_CRASH_ONLY`: only those whose description contains it, as a failure prints it.
+//!
+//! Needs strace (`make test-deps`); without it this is skipped, and fails with STRICT=1.
+
+mod common;
+#[path = "crash/end.rs"]
+mod end;
+#[path = "crash/points.rs"]
+mod points;
+#[path = "crash/scenario.rs"]
+mod scenario;
+#[path = "crash/trace.rs"]
+mod trace;
+#[path = "crash/yard.rs"]
+mod yard;
+
+use points::{Point, Stage, play, table, try_all};
+use scenario::Scenario;
+use std::path::Path;
+use std::sync::Mutex;
+
+/// Failures that are printed whole.
+const MOST_TOLD: usize = 20;
+
+/// Threat: 21. Threat: 22. Threat: 24.
+#[test]
+fn killed_or_failed_at_any_call_nothing_is_lost_or_doubled_or_left_over() {
+    if !common::skip::have("strace") {
+        return;
+    }
+    let dir = yard::place();
+    let stages = play_all(dir.path());
+    let all: Vec<Point> = stages.iter().flat_map(Stage::points).collect();
+    let chosen = choose(&all);
+    let failures = try_all(&chosen, dir.path());
+    println!("{} points of {}:\n{}", chosen.len(), all.len(), table(&chosen));
+    let told = failures.iter().take(MOST_TOLD).map(String::as_str).collect::<Vec<_>>().join("\n\n");
+    assert!(failures.is_empty(), "{} of {} points went wrong\n\n{told}", failures.len(), chosen.len());
+}
+
+/// The scenarios are independent of each other, so they are recorded at the same time.
+fn play_all(dir: &Path) -> Vec<Stage> {
+    let scenarios: &'static [Scenario] = Vec::leak(scenario::all());
+    let stages = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let stages = &stages;
+            scope.spawn(move || {
+                for (number, scenario) in scenarios.iter().enumerate().filter(|(number, _)| number % 2 == half) {
+                    let played = play(scenario, &dir.join(format!("scenario{number}")));
+                    stages.lock().expect("no panic").push((number, played));
+                }
+            });
+        }
+    });
+    let mut stages = stages.into_inner().expect("no panic");
+    stages.sort_by_key(|(number, _)| *number);
+    stages.into_iter().flat_map(|(_, stages)| stages).collect()
+}
+
+/// The points that the environment asks for.
+fn choose<'a>(all: &[Point<'a>]) -> Vec<Point<'a>> {
+    let asked = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let mut points = all.to_vec();
+    if let Some(only) = asked("MB_CRASH_ONLY") {
+        points.retain(|point| point.to_string().contains(&only));
+        return points;
+    }
+    let count = match asked("MB_CRASH_POINTS").as_deref() {
+        Some("all") => return points,
+        Some(count) => count.parse().expect("MB_CRASH_POINTS is a number, or all"),
+        None => 300,
+    };
+    shuffle(&mut points, asked("MB_CRASH_SEED").map_or(1, |seed| seed.parse().expect("MB_CRASH_SEED is a number")));
+    points.truncate(count);
+    points
+}
+
+/// Fisher and Yates, with splitmix64.
+fn shuffle(points: &mut [Point], seed: u64) {
+    let mut state = seed;
+    for end in (1..points.len()).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        points.swap(end, (mixed % (end as u64 + 1)) as usize);
+    }
+}
