@@ -12,7 +12,7 @@ use mb_wire::envelope::packet_id;
 use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::barrier::Barrier;
-use crate::bodies::{index, link_or_copy};
+use crate::bodies::{exists, index, link_or_copy};
 use crate::durable::{self, DirRef, FileRef, Kind};
 use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
 use crate::names::{Name, body_name};
@@ -181,21 +181,19 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
     let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(()) };
     let tx = spool.queue(&node, Queue::Tx)?;
     let entries = dir.list()?.collect::<durable::Result<Vec<_>>>()?;
-    let mut envelopes = Vec::new();
-    let mut bodies: BTreeMap<PacketId, Vec<u16>> = BTreeMap::new();
+    let mut packets: BTreeMap<PacketId, Vec<u16>> = BTreeMap::new();
     for entry in &entries {
         match Name::parse(&entry.name) {
-            Name::Envelope(packet) => envelopes.push(packet),
-            Name::Body(packet, number) => bodies.entry(packet).or_default().push(number),
+            Name::Envelope(packet) => drop(packets.entry(packet).or_default()),
+            Name::Body(packet, number) => packets.entry(packet).or_default().push(number),
             _ => {}
         }
     }
-    for packet in &envelopes {
-        let numbers = bodies.get(packet).map_or(&[][..], Vec::as_slice);
+    for (packet, numbers) in &packets {
         publish_packet(spool, &dir, &tx, packet, numbers, run)?;
     }
     tx.sync()?;
-    for (packet, numbers) in &bodies {
+    for (packet, numbers) in &packets {
         for number in numbers {
             gone(dir.unlink(body_name(packet, usize::from(*number)).as_ref()))?;
         }
@@ -208,6 +206,9 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
 
 /// Bodies, then the envelope, then the bodies once more: a sweep may have taken one that had no envelope yet. The batch's
 /// own links go when `tx/` is durable.
+///
+/// An envelope that is not in the batch was published by a run before, whose links of bodies a power cut may have taken:
+/// they are made again, unless the packet has gone on from `tx/`.
 fn publish_packet(
     spool: &Spool,
     dir: &DirRef,
@@ -226,13 +227,14 @@ fn publish_packet(
             }
         })
     };
-    link_all()?;
     let name = packet.to_string();
-    match dir.rename(name.as_ref(), &**tx, name.as_ref()) {
-        Err(error) if error.is_missing() => return Ok(()),
-        other => other?,
+    if exists(&**dir, &name)? {
+        link_all()?;
+        gone(dir.rename(name.as_ref(), &**tx, name.as_ref()))?;
     }
-    link_all()?;
+    if exists(&**tx, &name)? {
+        link_all()?;
+    }
     index_bodies(spool, tx, packet, numbers)
 }
 

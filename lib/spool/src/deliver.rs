@@ -107,25 +107,34 @@ impl Delivery {
         Ok(Delivery { letter, day, target: Target { path: list.folder.clone(), dir }, list, list_name: None })
     }
 
-    /// Publishes the list. If another run was first, one's own staged name goes and its list counts from here on;
+    /// Publishes the list. On an error nobody knows whether it is published: the run is left to the next one. If another run was first, one's own staged name goes and its list counts from here on;
     /// `None` if it has even settled. `barrier` takes the day's folder.
     pub fn claim(mut self, run: &Run, open: OpenFolder, barrier: &mut Barrier) -> durable::Result<Option<Delivery>> {
         barrier.dir(&self.day);
         let Some(list_name) = &self.list_name else { return Ok(Some(self)) };
+        let list_name = list_name.clone();
+        let claimed = self.claim_as(&list_name, run, open);
+        if !matches!(claimed, Ok(Claim::Ours)) {
+            run.leave();
+        }
+        Ok(if claimed? == Claim::Settled { None } else { Some(self) })
+    }
+
+    fn claim_as(&mut self, list_name: &str, run: &Run, open: OpenFolder) -> durable::Result<Claim> {
         loop {
             match seen::begin(&self.day, &self.letter, list_name, run)? {
-                None => return Ok(Some(self)),
+                None => return Ok(Claim::Ours),
                 // A damaged record, which counts as none.
                 Some(Seen::New) => seen::remove_damaged(&self.day, &self.letter, run)?,
                 Some(Seen::Begun(list)) => {
                     self.drop_staged()?;
                     self.target = Target { path: list.folder.clone(), dir: open(&list.folder)? };
                     self.list = list;
-                    return Ok(Some(self));
+                    return Ok(Claim::Anothers);
                 }
                 Some(Seen::Done) => {
                     self.drop_staged()?;
-                    return Ok(None);
+                    return Ok(Claim::Settled);
                 }
             }
         }
@@ -152,7 +161,15 @@ impl Delivery {
     }
 }
 
-/// Removes a staged file or folder.
+/// Whose list counts.
+#[derive(PartialEq, Eq)]
+enum Claim {
+    Ours,
+    Anothers,
+    Settled,
+}
+
+/// Removes a staged file or folder. Not durable until its folder is synced.
 pub fn drop_staged(dir: &DirRef, staged: &OsStr) -> durable::Result<()> {
     match dir.stat(staged) {
         Err(error) if error.is_missing() => Ok(()),
@@ -335,7 +352,8 @@ fn clear_folder(dir: &DirRef, path: &Path, run_name: &str, lists: &[StagedList])
             drop_staged(dir, &entry.name)?;
         }
     }
-    Ok(())
+    // Only then may the note go that led here.
+    dir.sync()
 }
 
 #[cfg(test)]

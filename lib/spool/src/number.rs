@@ -1,4 +1,4 @@
-//! Small state files that hold one number: `FLOOR`, `day`, `doubt`.
+//! Small state files that hold one number: `FLOOR`, `day`, `doubt`, `due`.
 
 use crate::barrier::Barrier;
 use crate::durable::{self, DirRef};

@@ -5,7 +5,7 @@
 //! `mb-check --fix` does it when nothing else runs.
 
 use std::ffi::OsStr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use data_encoding::Specification;
 
@@ -15,12 +15,13 @@ use crate::layout::{DIR_MODE, FILE_MODE, Spool};
 /// Length of a run's name in characters.
 pub const RUN_NAME_LEN: usize = 26;
 
-/// The folder of this program run. Removed when it is dropped.
+/// The folder of this program run. Removed when it is dropped, unless it is left to the next run.
 pub struct Run {
     name: String,
     tmp: DirRef,
     dir: DirRef,
     next: AtomicU32,
+    is_left: AtomicBool,
     _lock: Option<LockGuard>,
 }
 
@@ -40,7 +41,7 @@ impl Run {
             Lock::Busy | Lock::Unsupported => None,
         };
         tmp.stat(name.as_ref())?;
-        Ok(Run { name, tmp, dir, next: AtomicU32::new(0), _lock: lock })
+        Ok(Run { name, tmp, dir, next: AtomicU32::new(0), is_left: AtomicBool::new(false), _lock: lock })
     }
 
     /// The random name, which staged names carry.
@@ -56,6 +57,12 @@ impl Run {
     /// The folder that the run's folder lies in.
     pub fn tmp(&self) -> &DirRef {
         &self.tmp
+    }
+
+    /// Something that this run staged may still be there: its folder stays, unlocked, and the next run treats it as that
+    /// of a dead one, which looks at every folder it has noted.
+    pub fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
     }
 
     /// A name that this run has not used yet, beginning with `prefix`.
@@ -80,6 +87,9 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        if self.is_left.load(Ordering::Relaxed) {
+            return;
+        }
         // What cannot be removed now is removed by whoever finds it unlocked.
         let _ = remove_tree(&self.tmp, self.name.as_ref());
     }

@@ -209,6 +209,7 @@ impl Failure for SendError {
     fn class(&self) -> Class {
         match self {
             SendError::Disk(error) => error.class(),
+            SendError::Input { cause, .. } if Class::of_io(cause, false).is_temporary() => Class::Later,
             SendError::Input { .. } => Class::NoInput,
             SendError::Unfit { .. } | SendError::Large { .. } | SendError::OtherInput(_) => Class::Data,
             SendError::NoName(_) | SendError::Path { .. } => Class::Usage,

@@ -235,7 +235,9 @@ impl<'a> Batch<'_, 'a> {
         tell: Tell,
     ) -> durable::Result<()> {
         if let Err(error) = staged.wait() {
+            // Nothing that was staged may count as durable, ever.
             deliveries.iter().for_each(|(_, delivery)| drop(delivery.drop_staged()));
+            self.run.leave();
             return Err(error);
         }
         let mut barrier = Barrier::new();

@@ -133,24 +133,65 @@ impl Tosser<'_> {
             return Ok(());
         }
         let run = Run::start(self.spool, random)?;
+        let done = self.toss_all(scope, &run, tell);
+        if done.is_err() {
+            run.leave();
+        }
+        done
+    }
+
+    fn toss_all(&self, scope: &Scope, run: &Run, tell: Tell) -> durable::Result<()> {
         clear_dead_runs(self.spool, self.open)?;
-        batch::publish_all(self.spool, &run)?;
+        batch::publish_all(self.spool, run)?;
         let last = day::last(self.spool)?;
-        let today = day::work_on(self.spool, self.now, &run)?;
+        let is_new_day = last != Some(day::clock_day(self.now));
+        if is_new_day {
+            self.note_due(run)?;
+        }
+        let today = day::work_on(self.spool, self.now, run)?;
         if let Some(doubt) = today.doubt.filter(|doubt| doubt.is_new) {
             tell(Event::Doubt(doubt));
         }
-        let is_new_day = today.doubt.is_none() && last != Some(today.day);
-        if is_new_day {
-            self.forget(&today, &run)?;
+        if is_new_day && today.doubt.is_none() {
+            self.forget(&today, run)?;
         }
-        let mut bodies_came = is_new_day;
+        let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
-            bodies_came |= self.toss_queue(&source, &today, &run, tell)?;
+            bodies_came |= self.toss_queue(&source, &today, run, tell)?;
         }
-        if bodies_came {
-            for source in self.sources(scope, Queue::Wait)? {
-                self.toss_queue(&source, &today, &run, tell)?;
+        match wait::due(self.spool)? {
+            None if !bodies_came => Ok(()),
+            due => self.toss_waiting(scope, due, &today, run, tell),
+        }
+    }
+
+    /// Tosses what waits. It stays due if anything failed, or was left out.
+    fn toss_waiting(
+        &self,
+        scope: &Scope,
+        due: Option<wait::Due>,
+        today: &Today,
+        run: &Run,
+        tell: Tell,
+    ) -> durable::Result<()> {
+        let mut is_done = scope.from.is_empty();
+        for source in self.sources(scope, Queue::Wait)? {
+            self.toss_queue(&source, today, run, &mut |event| {
+                is_done &= !matches!(event, Event::Failed(_));
+                tell(event);
+            })?;
+        }
+        match due {
+            Some(due) if is_done && !self.stop.load(Ordering::Relaxed) => wait::end_due(self.spool, due),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down that what waits is to be looked at, before whatever says so goes. Nothing, if nothing waits.
+    fn note_due(&self, run: &Run) -> durable::Result<()> {
+        for source in self.sources(&Scope::default(), Queue::Wait)? {
+            if source.dir.list()?.next().is_some() {
+                return wait::note_due(self.spool, self.now, run);
             }
         }
         Ok(())
@@ -160,6 +201,9 @@ impl Tosser<'_> {
     fn is_work(&self, scope: &Scope) -> durable::Result<bool> {
         let is_new_day = day::last(self.spool)? != Some(day::clock_day(self.now));
         if is_new_day || batch::is_publishing_due(self.spool)? || has_entries(self.spool, &["tmp"])? {
+            return Ok(true);
+        }
+        if wait::due(self.spool)?.is_some() {
             return Ok(true);
         }
         for source in self.sources(scope, Queue::Rx)? {
@@ -196,6 +240,9 @@ impl Tosser<'_> {
     /// Tosses one queue. Returns whether bodies came that packets may wait for.
     fn toss_queue(&self, source: &Source, today: &Today, run: &Run, tell: Tell) -> durable::Result<bool> {
         let listing = bodies::packets(&source.dir)?;
+        if !source.is_wait && !listing.bodies.is_empty() {
+            self.note_due(run)?;
+        }
         let adopted = self.take_orphans(source, &listing, run)?;
         for packets in listing.envelopes.chunks(BATCH) {
             if self.stop.load(Ordering::Relaxed) {

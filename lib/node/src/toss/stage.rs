@@ -63,8 +63,9 @@ impl Stage<'_> {
             Ok(list?)
         });
         if staged_list.is_err() {
-            // What cannot be removed now is removed by whoever finds this run dead.
+            // Room is made at once; that nothing stays is for the next run to see to.
             let _ = drop_staged(&target.dir, &staged);
+            self.run.leave();
         }
         self.shared().barrier.append(barrier);
         staged_list

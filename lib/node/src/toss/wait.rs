@@ -1,15 +1,53 @@
 //! `NODE/wait/`: packets that opened and whose bodies have not all come. Looked at when a body came.
+//!
+//! That one came is written down as `self/due` before its own packet is removed: whoever dies or fails before the waiting
+//! packets were looked at leaves that to the next run.
 
 use mb_spool::bodies::{self, exists, index, link_or_copy, remove_packet};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::envelopes;
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
+use mb_spool::number;
 use mb_spool::run::{Run, gone};
 use mb_spool::verify::is_body;
 use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::config::KnownNode;
+
+/// The name of the file that says that waiting packets are to be looked at.
+const DUE: &str = "due";
+
+/// That waiting packets are to be looked at, as somebody wrote it down.
+pub struct Due {
+    /// Which file: another one was written by somebody else, later.
+    inode: (u64, u64),
+}
+
+/// Writes down that waiting packets are to be looked at. Durable on return.
+pub fn note_due(spool: &Spool, now: u64, run: &Run) -> durable::Result<()> {
+    number::write(&spool.make(&["self"])?, DUE, now, run)
+}
+
+/// Whether waiting packets are to be looked at.
+pub fn due(spool: &Spool) -> durable::Result<Option<Due>> {
+    let Some(dir) = spool.find(&["self"])? else { return Ok(None) };
+    match dir.stat(DUE.as_ref()) {
+        Ok(stat) => Ok(Some(Due { inode: stat.inode })),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// They were looked at after `due` was written. What somebody wrote down since stays; if that happens at this very moment,
+/// a packet may wait until the next body or the next day.
+pub fn end_due(spool: &Spool, due: Due) -> durable::Result<()> {
+    let Some(dir) = spool.find(&["self"])? else { return Ok(()) };
+    match self::due(spool)? {
+        Some(now) if now.inode == due.inode => gone(dir.unlink(DUE.as_ref())),
+        _ => Ok(()),
+    }
+}
 
 /// Whether one more packet of this neighbour may wait.
 pub fn may_wait(spool: &Spool, from: &KnownNode) -> durable::Result<bool> {

@@ -60,6 +60,7 @@ pub(super) enum StateFile {
     Floor,
     Day,
     Doubt,
+    Due,
 }
 
 impl StateFile {
@@ -68,6 +69,7 @@ impl StateFile {
             StateFile::Floor => "FLOOR",
             StateFile::Day => "day",
             StateFile::Doubt => "doubt",
+            StateFile::Due => "due",
         }
     }
 }

@@ -185,6 +185,7 @@ impl Walk<'_> {
             "keys" => self.records(dir, place, entry, state::key_file),
             "day" => self.number(dir, place, StateFile::Day),
             "doubt" => self.number(dir, place, StateFile::Doubt),
+            "due" => self.number(dir, place, StateFile::Due),
             _ => self.fault(place, Fault::Unknown),
         }
     }

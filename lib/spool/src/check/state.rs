@@ -16,7 +16,7 @@ use crate::seen::{Seen, StagedList, is_done_mark, look_up_in};
 /// No key file is longer.
 const MOST_KEY_LEN: usize = 4096;
 
-/// `self/day` or `self/doubt`.
+/// A state file in `self/` or `self/seen/` that holds a number.
 pub(super) fn number_file(dir: &DirRef, place: &Path, file: StateFile) -> Option<Found> {
     let fault = match number::read_strict(dir, file.name()) {
         Ok(Some(_)) => return None,
