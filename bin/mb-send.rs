@@ -6,6 +6,8 @@ use mb_node::home::Home;
 use mb_node::send::{Compress, Input, Options, Place, Recipient, SendError, Sender, split_list};
 use mb_node::toss::{Event, Scope};
 use mb_spool::day;
+use mb_spool::deliver::clear_dead_runs;
+use mb_spool::durable::real;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -115,6 +117,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     }
     let spool = program.spool(&home)?;
     let secrets = program.unlock(&home)?;
+    clear_dead_runs(&spool, &real::open_folder)?;
     let run = program.start_run(&spool)?;
     let now = mb_cli::now_secs();
     let progress = Progress::new(args.progress);

@@ -9,6 +9,7 @@ use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, Pro
 use mb_node::config::parse_size;
 use mb_node::home::Home;
 use mb_node::toss::{self, Scope};
+use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::{DirRef, real};
 use mb_spool::layout::Spool;
 use mb_spool::run::Run;
@@ -169,6 +170,7 @@ impl Visit<'_> {
             _ => Stick::make(dir)?,
         };
         let secrets = if self.args.toss { Some(program.unlock(self.home)?) } else { None };
+        clear_dead_runs(self.spool, &real::open_folder)?;
         let run = program.start_run(self.spool)?;
         let mut count = self.toss(program, secrets.as_ref())?;
         if !self.args.out {

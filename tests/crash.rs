@@ -27,6 +27,7 @@ use points::{Point, Stage, play, table, try_all};
 use scenario::Scenario;
 use std::path::Path;
 use std::sync::Mutex;
+use trace::Fault;
 
 /// Failures that are printed whole.
 const MOST_TOLD: usize = 20;
@@ -81,8 +82,19 @@ fn choose<'a>(all: &[Point<'a>]) -> Vec<Point<'a>> {
         None => 300,
     };
     shuffle(&mut points, asked("MB_CRASH_SEED").map_or(1, |seed| seed.parse().expect("MB_CRASH_SEED is a number")));
-    points.truncate(count);
-    points
+    of_each_kind(points, count)
+}
+
+/// Half of them kills, a third failed changes, and the rest failed looks: there are many more of the latter than of the
+/// former, and they are worth less.
+fn of_each_kind(points: Vec<Point>, count: usize) -> Vec<Point> {
+    let (kills, others): (Vec<_>, Vec<_>) = points.into_iter().partition(|point| point.fault == Fault::Kill);
+    let (changes, looks): (Vec<_>, Vec<_>) = others.into_iter().partition(|point| point.called.changes());
+    let mut chosen: Vec<Point> = kills.into_iter().take(count / 2).collect();
+    chosen.extend(changes.into_iter().take(count / 3));
+    let left = count - chosen.len();
+    chosen.extend(looks.into_iter().take(left));
+    chosen
 }
 
 /// Fisher and Yates, with splitmix64.

@@ -6,7 +6,6 @@ use mb_node::home::Home;
 use mb_node::keys::ExchangeKeys;
 use mb_node::toss::{Event, Failed as NotTossed, Scope, Tosser};
 use mb_spool::class::Class;
-use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
 use mb_spool::layout::Spool;
 use mb_spool::run::Run;
@@ -21,9 +20,8 @@ impl Program {
         Ok(Spool::new(self.spool_dir(home)?, home.card().id()))
     }
 
-    /// Begins a run in the spool, after removing what dead ones left.
+    /// Begins a run in the spool.
     pub fn start_run(&self, spool: &Spool) -> Result<Run, Failed> {
-        clear_dead_runs(spool, &real::open_folder)?;
         for _ in 1..TRIES {
             match Run::start(spool, random_name()?) {
                 Err(error) if error.is_missing() => {}

@@ -69,7 +69,8 @@ impl Called {
         }
     }
 
-    fn changes(&self) -> bool {
+    /// Whether it changes something on disk, or would.
+    pub fn changes(&self) -> bool {
         self.makes_file() || CHANGES.iter().any(|(name, _)| *name == self.name)
     }
 
@@ -79,7 +80,7 @@ impl Called {
         faults.extend(self.changes().then_some(Fault::Kill));
         for error in self.errors() {
             faults.push(Fault::Once(error));
-            faults.extend((self.changes() || *error == "EMFILE").then_some(Fault::FromHere(error)));
+            faults.extend(self.changes().then_some(Fault::FromHere(error)));
         }
         faults
     }

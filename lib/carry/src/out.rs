@@ -378,6 +378,7 @@ impl Out<'_> {
         }
         // A name that is there need not be durable.
         file.sync().map_err(on_stick)?;
+        part::forget_resting(self.stick, &body.root).map_err(on_stick)?;
         self.batch.relies_on(Place::of_body(&body.root));
         self.know(body.root);
         Ok(true)

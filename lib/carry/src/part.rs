@@ -121,6 +121,14 @@ pub(crate) fn resting_len(stick: &Stick, root: &Root) -> durable::Result<u64> {
     Ok(stat.filter(|stat| stat.kind == Kind::File).map_or(0, |stat| stat.len))
 }
 
+/// Removes what rests of a body that is in its place.
+pub(crate) fn forget_resting(stick: &Stick, root: &Root) -> durable::Result<()> {
+    match find_dir(stick.root(), PART)? {
+        Some(part) => gone(part.unlink(root.to_string().as_ref())),
+        None => Ok(()),
+    }
+}
+
 /// Removes bodies that rest unfinished, but for those of `keep`: they only save work, and take room. `false` if there
 /// were none.
 pub(crate) fn clear_resting(stick: &Stick, keep: &[Root]) -> durable::Result<bool> {
@@ -167,7 +175,7 @@ fn remove_if_empty(part: &DirRef, name: &str) -> durable::Result<()> {
 fn settle(stick: &Stick, part: &DirRef, dir: &DirRef) -> durable::Result<()> {
     put_all_back(stick, dir)?;
     for root in named::<Root>(dir, "body-")? {
-        rest(part, dir, &root)?;
+        rest(stick, part, dir, &root)?;
     }
     for packet in named::<PacketId>(dir, "packet-")? {
         gone(dir.unlink(packet_name(&packet).as_ref()))?;
@@ -181,11 +189,13 @@ fn settle(stick: &Stick, part: &DirRef, dir: &DirRef) -> durable::Result<()> {
     }
 }
 
-/// An unfinished body becomes one that rests; an empty one goes.
-fn rest(part: &DirRef, dir: &DirRef, root: &Root) -> durable::Result<()> {
+/// An unfinished body becomes one that rests. One that is empty, or seems to be in its place as well, goes.
+fn rest(stick: &Stick, part: &DirRef, dir: &DirRef, root: &Root) -> durable::Result<()> {
     let name = body_name(root);
     match none_if_missing(dir.stat(name.as_ref()))? {
-        Some(stat) if stat.len > 0 => dir.rename(name.as_ref(), &**part, root.to_string().as_ref()),
+        Some(stat) if stat.len > 0 && !stick.has_body(root, stat.len)? => {
+            dir.rename(name.as_ref(), &**part, root.to_string().as_ref())
+        }
         _ => gone(dir.unlink(name.as_ref())),
     }
 }

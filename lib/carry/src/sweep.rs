@@ -32,7 +32,7 @@ pub(crate) fn sweep(stick: &Stick, aside: &DirRef, roots: Vec<Root>) -> durable:
         put_back(stick, aside, root)?;
     }
     unlisted.iter().try_for_each(|root| gone(aside.unlink(aside_name(root).as_ref())))?;
-    sync_shards(stick, &unlisted)
+    sync(stick, aside, &unlisted)
 }
 
 /// Drops from `roots` what an envelope on the stick lists.
@@ -97,7 +97,8 @@ pub(crate) fn put_back(stick: &Stick, aside: &DirRef, root: &Root) -> durable::R
     gone(aside.rename(aside_name(root).as_ref(), &*shard, root.to_string().as_ref()))
 }
 
-fn sync_shards(stick: &Stick, roots: &BTreeSet<Root>) -> durable::Result<()> {
+/// Makes it durable that these bodies are neither in their places nor aside.
+fn sync(stick: &Stick, aside: &DirRef, roots: &BTreeSet<Root>) -> durable::Result<()> {
     if roots.is_empty() {
         return Ok(());
     }
@@ -105,6 +106,7 @@ fn sync_shards(stick: &Stick, roots: &BTreeSet<Root>) -> durable::Result<()> {
         Err(error) if error.is_unsupported() => {}
         other => return other,
     }
+    aside.sync()?;
     let shards: BTreeSet<String> = roots.iter().map(body_shard).collect();
     let Some(bodies) = stick.bodies()? else { return Ok(()) };
     shards.iter().try_for_each(|shard| bodies.open_dir(shard.as_ref())?.sync())

@@ -321,7 +321,7 @@ fn cut_toss(
     middle.locks(locks);
     middle.cut_at(1 + (seed * 31 + step) % 60);
     let _ = toss(&middle, south, known, &random);
-    let after = if middle.is_cut() { middle.after_crash(seed + step) } else { middle };
+    let after = if middle.is_cut() { middle.after_crash(seed + step) } else { middle.after_kill() };
     after.locks(LockMode::Work);
     for _ in 0..2 {
         toss(&after, south, known, &random).unwrap_or_else(|e| panic!("{what}: {e}\n{}", after.dump()));
@@ -353,6 +353,7 @@ fn what_the_user_took_away_after_a_power_cut_does_not_come_again() {
                 }
                 let after = before.after_crash(seed + step * 3);
                 after.locks(LockMode::Work);
+                if std::env::var("DBG").is_ok_and(|v| v == what) { eprintln!("BEFORE {}\nAFTER {}", before.dump(), after.dump()); }
                 let mut taken = take_away(&after, &folder);
                 for _ in 0..2 {
                     toss(&after, &south, &north.known, &random).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -504,7 +505,9 @@ fn a_power_cut_at_any_step_of_a_send_leaves_all_or_nothing() {
                 let sent = send(&before, &north, &recipients, &inputs.list, &options(), &random);
                 let finished = !before.is_cut();
                 let after = before.after_crash(seed * 13 + step);
+                if std::env::var("DBG").is_ok_and(|v| v == what) { eprintln!("BEFORE {}\nAFTER {}", before.dump(), after.dump()); }
                 run_next(&after, &north, &random);
+                if std::env::var("DBG").is_ok_and(|v| v == what) { eprintln!("THEN {}", after.dump()); }
                 run_next(&after, &north, &random);
                 let there = sent_packets(&after, [&south.known, &east.known]).len();
                 match sent {

@@ -194,6 +194,8 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
     }
     tx.sync()?;
     for (packet, numbers) in &packets {
+        // Still there if a power cut left the envelope under both names: a rename between two names of a file does nothing.
+        gone(dir.unlink(packet.to_string().as_ref()))?;
         for number in numbers {
             gone(dir.unlink(body_name(packet, usize::from(*number)).as_ref()))?;
         }

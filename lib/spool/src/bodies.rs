@@ -46,7 +46,11 @@ fn copy(from: &DirRef, name: &str, to: &DirRef, new: &str, run: &Run) -> durable
     }
     target.set_mode(FILE_MODE)?;
     target.sync()?;
-    run.dir().rename(copy_name.as_ref(), &**to, new.as_ref())
+    match run.dir().rename_new(copy_name.as_ref(), &**to, new.as_ref()) {
+        Err(error) if error.is_taken() => run.dir().unlink(copy_name.as_ref()),
+        Err(error) if error.is_unsupported() => run.dir().rename(copy_name.as_ref(), &**to, new.as_ref()),
+        other => other,
+    }
 }
 
 /// Enters a body, which lies as `name` in `from`, into the index. Losing the entry costs only sharing.

@@ -76,7 +76,12 @@ impl<'a> Batch<'_, 'a> {
             }
         }
         let barrier = std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner).barrier);
-        self.deliver(items, barrier, tell)
+        let delivered = self.deliver(items, barrier, tell);
+        if delivered.is_err() {
+            // Names and lists may be there that no sync has confirmed.
+            self.run.leave();
+        }
+        delivered
     }
 
     fn stage<'b>(&'b self, shared: &'b Mutex<Shared>) -> Stage<'b> {
@@ -237,7 +242,6 @@ impl<'a> Batch<'_, 'a> {
         if let Err(error) = staged.wait() {
             // Nothing that was staged may count as durable, ever.
             deliveries.iter().for_each(|(_, delivery)| drop(delivery.drop_staged()));
-            self.run.leave();
             return Err(error);
         }
         let mut barrier = Barrier::new();
