@@ -94,7 +94,11 @@ fn find(word: &str, known: &Known, program: &Program) -> Result<Found, Failed> {
         return if Path::new(word).exists() { open(word) } else { Err(missing()) };
     };
     let found = Found::read(dir, word.as_ref())?;
-    if packet_id(&found.file) == packet { Ok(found) } else { Err(damaged(&found, "its content is not what its name says")) }
+    if packet_id(&found.file) == packet {
+        Ok(found)
+    } else {
+        Err(damaged(&found, "its content is not what its name says"))
+    }
 }
 
 fn open(word: &str) -> Result<Found, Failed> {

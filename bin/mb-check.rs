@@ -4,16 +4,20 @@ use clap::Parser;
 use clap::builder::Resettable;
 use mb_carry::{CarryError, Stick, check as stick_check};
 use mb_cli::escape::shown_name;
-use mb_cli::{Arguments, Class, Common, Complaint, Failed, Failure, Progress, ProgressWhen, Program, now_secs};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Failure, Known, Program, Progress, ProgressWhen, now_secs};
 use mb_node::home::{Home, unsound};
 use mb_spool::check::{Check, Finding, Fix, Mended, Work, held_inodes};
 use mb_spool::day;
 use mb_spool::durable::real;
-use mb_spool::layout::Spool;
 use mb_wire::id::NodeId;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Longer than any program needs between two steps that belong together.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Check that every byte in the spool, or on a stick, is what its name says; prints what is not
 #[derive(Parser)]
@@ -87,10 +91,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
 fn check_stick(args: &Args, dir: &Path, program: &mut Program) -> Result<(), Failed> {
     let root = real::open_root(dir)?;
     let stick = Stick::find(&root)?.ok_or_else(|| CarryError::NoMailbag(dir.to_owned()))?;
-    let nodes = match args.node.is_empty() {
-        true => Vec::new(),
-        false => nodes(args, |word| program.known().find(word))?,
-    };
+    let nodes = if args.node.is_empty() { Vec::new() } else { nodes(args, &program.known())? };
     let fix = match (args.fix, args.dry_run) {
         (false, _) => stick_check::Fix::No,
         (true, true) => stick_check::Fix::DryRun,
@@ -109,28 +110,19 @@ fn check_spool(args: &Args, program: &mut Program) -> Result<(), Failed> {
     if args.clock_ok {
         return Ok(day::accept_clock(&spool, now_secs(), &program.start_run(&spool)?)?);
     }
-    let nodes = nodes(args, |word| find(&home, word))?;
+    let nodes = nodes(args, &home.into())?;
     let writes = args.fix && !args.dry_run;
     let run = if writes { Some(program.start_run(&spool)?) } else { None };
     let fix = args.fix.then_some(Fix { run: run.as_ref(), now: now_secs(), open: &real::open_folder });
     let progress = Progress::new(args.progress);
     let read = |len| progress.add(len);
     let work = Work { threads: program.threads(), stop: program.stop(), read: &read };
-    let check = Check { spool: &spool, work, nodes: &nodes, held: &held_inodes, fix };
-    Ok(check.run(&mut |finding| tell(program, spool_path(&spool), &finding, args.json))?)
+    let check = Check { spool: &spool, work, nodes: &nodes, held: &held_inodes, pause: &|| sleep(PAUSE), fix };
+    Ok(check.run(&mut |finding| tell(program, spool.root().path(), &finding, args.json))?)
 }
 
-fn spool_path(spool: &Spool) -> &Path {
-    spool.root().path()
-}
-
-/// Any well-formed id: its queues may outlive its place among the known nodes.
-fn find(home: &Home, word: &str) -> Result<NodeId, Failed> {
-    word.parse().or_else(|_| Ok(home.node(word)?.id()))
-}
-
-fn nodes(args: &Args, find: impl Fn(&str) -> Result<NodeId, Failed>) -> Result<Vec<NodeId>, Failed> {
-    args.node.iter().map(|word| find(word)).collect()
+fn nodes(args: &Args, known: &Known) -> Result<Vec<NodeId>, Failed> {
+    args.node.iter().map(|word| known.find(word)).collect()
 }
 
 /// One finding, as a line on standard output; what is only worth a note goes to standard error, with `-v`.

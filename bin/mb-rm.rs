@@ -2,8 +2,7 @@
 
 use clap::{ArgGroup, Parser};
 use mb_cli::age::parse_age;
-use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, now_secs};
-use mb_node::home::Home;
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program, now_secs};
 use mb_spool::batch::publish_all;
 use mb_spool::date::day_text;
 use mb_spool::day;
@@ -88,18 +87,16 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     }
     let home = program.home()?;
     let spool = program.spool(&home)?;
-    let node = args.node.as_deref().map(|word| find(&home, word)).transpose()?;
+    let known = Known::from(home);
+    let node = args.node.as_deref().map(|word| known.find(word)).transpose()?;
     let is_timed = args.seen || args.older.is_some();
     if let Some(doubt) = day::today(&spool, now_secs())?.doubt.filter(|_| is_timed) {
         let refused = format!("clock: day {} is far from the last day of work: nothing is removed by age", doubt.clock);
-        return Err(Complaint::new(Class::Later, refused).with_remedy("if the clock is right: mb-check --clock-ok").into());
+        return Err(Complaint::new(Class::Later, refused)
+            .with_remedy("if the clock is right: mb-check --clock-ok")
+            .into());
     }
     if args.seen { forget(&args, &spool, program) } else { remove_packets(&args, &spool, node, program) }
-}
-
-/// Any well-formed id: its queues may outlive its place among the known nodes.
-fn find(home: &Home, word: &str) -> Result<NodeId, Failed> {
-    word.parse().or_else(|_| Ok(home.node(word)?.id()))
 }
 
 fn remove_packets(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mut Program) -> Result<(), Failed> {
@@ -114,21 +111,24 @@ fn remove_packets(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mu
         Place::Bad => args.bad,
     };
     let any = !(args.tx || args.rx || args.bad);
-    let places = |place: &Place| {
-        (any || by_queue(place)) && node.is_none_or(|node| place.node() == Some(node))
-    };
+    let places = |place: &Place| (any || by_queue(place)) && node.is_none_or(|node| place.node() == Some(node));
     let before = args.older.map(|age| i64::try_from(now_secs().saturating_sub(age)).unwrap_or(i64::MAX));
     let mut met = HashSet::new();
-    remove(spool, &Selection { places: &places, before, packets: &args.packets }, run.as_ref(), &mut |place, packet, done| {
-        met.extend(args.packets.contains(packet).then_some(*packet));
-        match done {
-            Removed::Gone => program.say(packet.to_string()),
-            Removed::Busy => {
-                let what = format!("{}/{packet}: another program works on it", place.word());
-                program.fail(&Complaint::new(Class::Later, what));
+    remove(
+        spool,
+        &Selection { places: &places, before, packets: &args.packets },
+        run.as_ref(),
+        &mut |place, packet, done| {
+            met.extend(args.packets.contains(packet).then_some(*packet));
+            match done {
+                Removed::Gone => program.say(packet.to_string()),
+                Removed::Busy => {
+                    let what = format!("{}/{packet}: another program works on it", place.word());
+                    program.fail(&Complaint::new(Class::Later, what));
+                }
             }
-        }
-    })?;
+        },
+    )?;
     for packet in args.packets.iter().filter(|packet| !met.contains(*packet)) {
         program.fail(&Complaint::new(Class::No, format!("{packet}: no such packet among what was selected")));
     }

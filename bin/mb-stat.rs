@@ -1,14 +1,13 @@
 //! mb-stat: what waits, for whom, since when, how many bytes; in the spool or on a stick.
 
 use clap::Parser;
-use mb_carry::{CarryError, Stick, waiting as stick_waiting};
+use mb_carry::waiting::{Bodies, on_stick};
+use mb_carry::{CarryError, Stick};
 use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
-use mb_spool::bad;
 use mb_spool::date::{day_text, time_text};
-use mb_spool::durable::{self, DirRef, real};
-use mb_spool::places::{Place, for_each_place};
-use mb_spool::waiting::{self, Tally, Waiting};
+use mb_spool::durable::real;
+use mb_spool::waiting::{Asked, Row, Tally, Waiting, What, in_spool};
 use mb_wire::id::{NodeId, PacketId};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -64,23 +63,30 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
     }
     let dir = args.words.first().filter(|word| is_dir(word)).map(PathBuf::from);
     let words = args.words.split_off(usize::from(dir.is_some()));
-    let known = match &dir {
-        Some(_) => program.known(),
-        None => program.home()?.into(),
-    };
-    let (mut nodes, mut packets) = (Vec::new(), Vec::new());
+    let known = if dir.is_some() { program.known() } else { program.home()?.into() };
+    let mut asked = Asked { each: args.packets, ..Asked::default() };
     for word in &words {
         match word.parse() {
-            Ok(packet) => packets.push(packet),
-            Err(_) => nodes.push(known.find(word)?),
+            Ok(packet) => asked.packets.push(packet),
+            Err(_) => asked.nodes.push(known.find(word)?),
         }
     }
-    let mut teller = Teller { program, known: &known, nodes, packets, met: BTreeSet::new(), args: &args };
-    match dir {
-        Some(dir) => teller.stick(&dir)?,
-        None => teller.spool()?,
+    let mut met = BTreeSet::new();
+    match (&dir, known.home()) {
+        (Some(dir), _) => {
+            let stick = Stick::find(&real::open_root(dir)?)?.ok_or_else(|| CarryError::NoMailbag(dir.to_owned()))?;
+            let spare = on_stick(&stick, &asked, &mut |row| print(program, &known, &row, args.json, &mut met))?;
+            print_spare(program, spare, args.json);
+        }
+        (None, Some(home)) => {
+            let spool = program.spool(home)?;
+            in_spool(&spool, &asked, &mut |row| print(program, &known, &row, args.json, &mut met))?;
+        }
+        (None, None) => {}
     }
-    teller.finish();
+    for word in words.iter().filter(|word| !met.contains(&id_of(word, &known))) {
+        program.fail(&Complaint::new(Class::No, format!("{word}: nothing here")));
+    }
     Ok(())
 }
 
@@ -90,137 +96,63 @@ fn is_dir(word: &str) -> bool {
     word.contains('/') || (!is_id && Path::new(word).is_dir())
 }
 
-/// Tells what was asked for, line by line.
-struct Teller<'a> {
-    program: &'a mut Program,
-    known: &'a Known,
-    nodes: Vec<NodeId>,
-    packets: Vec<PacketId>,
-    met: BTreeSet<String>,
-    args: &'a Args,
+/// What a word that names a node or a packet stands for; it has been found to name one.
+fn id_of(word: &str, known: &Known) -> String {
+    known.find(word).map_or_else(|_| word.to_owned(), |node| node.to_string())
 }
 
-impl Teller<'_> {
-    fn spool(&mut self) -> Result<(), Failed> {
-        let home = self.known.home().ok_or_else(|| Complaint::new(Class::Config, "no node is here"))?;
-        let spool = self.program.spool(home)?;
-        for_each_place(&spool, |place, dir| {
-            let node = place.node();
-            if !self.packets.is_empty() {
-                for packet in self.packets.clone() {
-                    waiting::look(&dir, &packet)?.iter().try_for_each(|one| self.packet(place.word(), node, one, Some(&dir)))?;
-                }
-                return Ok(());
-            }
-            match (&place, self.takes(node)) {
-                (_, false) => Ok(()),
-                (Place::Bad, _) => {
-                    waiting::for_each_packet(&dir, |one| self.packet(place.word(), None, &one, Some(&dir)))
-                }
-                _ if self.args.packets => waiting::for_each_packet(&dir, |one| self.packet(place.word(), node, &one, None)),
-                (Place::Wait(_), _) => {
-                    let mut tally = Tally::default();
-                    waiting::for_each_packet(&dir, |one| {
-                        tally.add(&one);
-                        Ok::<(), durable::Error>(())
-                    })?;
-                    self.total(place.word(), node, &tally);
-                    Ok(())
-                }
-                _ => {
-                    self.total(place.word(), node, &waiting::tally(&dir)?);
-                    Ok::<(), Failed>(())
-                }
-            }
-        })
-    }
-
-    fn stick(&mut self, dir: &Path) -> Result<(), Failed> {
-        let stick = Stick::find(&real::open_root(dir)?)?.ok_or_else(|| CarryError::NoMailbag(dir.to_owned()))?;
-        let mut listed = Vec::new();
-        for node in stick.nodes()?.into_iter().filter(|node| self.takes(Some(*node)) || !self.packets.is_empty()).collect::<Vec<_>>() {
-            let mut tally = Tally::default();
-            stick_waiting::for_each_packet(&stick, &node, |one| {
-                listed.extend(one.prefix.iter().flat_map(|prefix| &prefix.bodies).map(|body| body.root));
-                tally.add(&one);
-                let each = if self.packets.is_empty() { self.args.packets } else { self.packets.contains(&one.packet) };
-                if each { self.packet("stick", Some(node), &one, None) } else { Ok::<(), Failed>(()) }
-            })?;
-            if !self.args.packets && self.packets.is_empty() {
-                self.total("stick", Some(node), &tally);
-            }
-        }
-        listed.sort_unstable();
-        if self.nodes.is_empty() && self.packets.is_empty() {
-            self.spare(stick_waiting::spare_bodies(&stick, &listed)?);
-        }
-        Ok(())
-    }
-
-    fn takes(&self, node: Option<NodeId>) -> bool {
-        let all = self.nodes.is_empty() && self.packets.is_empty();
-        all || node.is_some_and(|node| self.nodes.contains(&node))
-    }
-
-    fn total(&mut self, queue: &str, node: Option<NodeId>, tally: &Tally) {
-        let (Some(node), false) = (node, tally.is_empty()) else { return };
-        self.met.insert(node.to_string());
-        let (name, since) = (self.known.name(&node), time_text(tally.since.unwrap_or_default()));
-        let counts_bodies = matches!(queue, "wait" | "stick");
-        let Tally { packet_count, len, here_count, body_count, .. } = tally;
-        if self.args.json {
-            let bodies = counts_bodies.then_some(body_count);
-            let here = counts_bodies.then_some(here_count);
-            self.program.json(&json!({ "queue": queue, "node": name, "id": node.to_string(), "packets": packet_count,
-                "bytes": len, "since": since, "bodies_here": here, "bodies": bodies }));
-        } else {
-            let bodies = if counts_bodies { format!(" {here_count} of {body_count} bodies") } else { String::new() };
-            self.program.say(format!("{queue} {name} {packet_count} packets {len} bytes since {since}{bodies}"));
+fn print(program: &mut Program, known: &Known, row: &Row, as_json: bool, met: &mut BTreeSet<String>) {
+    met.extend(row.node.map(|node| node.to_string()));
+    match &row.what {
+        What::Sum(tally) => print_sum(program, known, row, tally, as_json),
+        What::Packet(waiting, why) => {
+            met.insert(waiting.packet.to_string());
+            print_packet(program, known, row, waiting, why.as_deref(), as_json);
         }
     }
+}
 
-    /// One packet; `bad` is the folder that has its reason.
-    fn packet(&mut self, queue: &str, node: Option<NodeId>, one: &Waiting, bad: Option<&DirRef>) -> Result<(), Failed> {
-        let node = node.or(one.prefix.as_ref().map(|prefix| prefix.to));
-        let why = match bad.filter(|_| queue == "bad") {
-            Some(dir) => bad::why(dir, &one.packet)?,
-            None => None,
-        };
-        self.met.extend(node.iter().map(NodeId::to_string).chain([one.packet.to_string()]));
-        let (packet, since) = (one.packet.to_string(), time_text(one.since));
-        let name = node.map(|node| self.known.name(&node));
-        let (nice, end) = one.prefix.as_ref().map(|prefix| (prefix.nice, day_text(prefix.end))).unzip();
-        let bodies = one.prefix.as_ref().map(|prefix| prefix.bodies.len());
-        if self.args.json {
-            let id = node.map(|node| node.to_string());
-            self.program.json(&json!({ "packet": packet, "queue": queue, "node": name, "id": id, "nice": nice,
-                "bytes": one.len, "end": end, "bodies_here": one.here_count, "bodies": bodies, "since": since, "why": why }));
-        } else {
-            let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-            let (name, nice, end) = (or_dash(name), or_dash(nice.map(|nice: u8| nice.to_string())), or_dash(end));
-            let bodies = or_dash(bodies.map(|count| format!("{}/{count}", one.here_count)));
-            let why = why.map(|why| format!(" {}", shown(&why))).unwrap_or_default();
-            self.program.say(format!("{packet} {queue} {name} {nice} {} {end} {bodies} {since}{why}", one.len));
-        }
-        Ok(())
+fn print_sum(program: &mut Program, known: &Known, row: &Row, tally: &Tally, as_json: bool) {
+    let (queue, name, id) = (row.queue, or_dash(name(known, row)), row.node.map(|node| node.to_string()));
+    let Tally { packet_count, len, since, bodies } = tally;
+    let since = time_text(since.unwrap_or_default());
+    let (here, all) = bodies.unzip();
+    if as_json {
+        return program.json(&json!({ "queue": queue, "node": name, "id": id, "packets": packet_count, "bytes": len,
+            "since": since, "bodies_here": here, "bodies": all }));
     }
+    let bodies = bodies.map(|(here, all)| format!(" {here} of {all} bodies")).unwrap_or_default();
+    program.say(format!("{queue} {name} {packet_count} packets {len} bytes since {since}{bodies}"));
+}
 
-    fn spare(&mut self, spare: stick_waiting::Bodies) {
-        match spare.count {
-            0 => {}
-            count if self.args.json => {
-                self.program.json(&json!({ "queue": "spare", "bodies": count, "bytes": spare.len }));
-            }
-            count => self.program.say(format!("spare - {count} bodies {} bytes that no packet here needs", spare.len)),
-        }
+fn print_packet(program: &mut Program, known: &Known, row: &Row, one: &Waiting, why: Option<&str>, as_json: bool) {
+    let (packet, queue, name, bytes) = (one.packet.to_string(), row.queue, name(known, row), one.len);
+    let (nice, end) = one.prefix.as_ref().map(|prefix| (prefix.nice, day_text(prefix.end))).unzip();
+    let (here, all) = (one.here_count, one.prefix.as_ref().map(|prefix| prefix.bodies.len()));
+    let since = time_text(one.since);
+    if as_json {
+        let id = row.node.map(|node| node.to_string());
+        return program.json(&json!({ "packet": packet, "queue": queue, "node": name, "id": id, "nice": nice,
+            "bytes": bytes, "end": end, "bodies_here": here, "bodies": all, "since": since, "why": why }));
     }
+    let (name, nice, end) = (or_dash(name), or_dash(nice.map(|nice| nice.to_string())), or_dash(end));
+    let bodies = or_dash(all.map(|all| format!("{here}/{all}")));
+    let why = why.map(|why| format!(" {}", shown(why))).unwrap_or_default();
+    program.say(format!("{packet} {queue} {name} {nice} {bytes} {end} {bodies} {since}{why}"));
+}
 
-    /// What was named and is not here.
-    fn finish(self) {
-        let ids = self.nodes.iter().map(|node| (node.to_string(), self.known.name(node)));
-        let ids = ids.chain(self.packets.iter().map(|packet| (packet.to_string(), packet.to_string())));
-        for (_, name) in ids.filter(|(id, _)| !self.met.contains(id)) {
-            self.program.fail(&Complaint::new(Class::No, format!("{name}: nothing here")));
-        }
+fn print_spare(program: &mut Program, Bodies { count, len }: Bodies, as_json: bool) {
+    match count {
+        0 => {}
+        _ if as_json => program.json(&json!({ "queue": "spare", "bodies": count, "bytes": len })),
+        _ => program.say(format!("spare - {count} bodies {len} bytes that no packet here needs")),
     }
+}
+
+fn name(known: &Known, row: &Row) -> Option<String> {
+    row.node.map(|node| known.name(&node))
+}
+
+fn or_dash(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "-".into())
 }

@@ -8,14 +8,18 @@
 //! - `MB_CRASH_POINTS`: how many points, or `all`; 300 without it.
 //! - `MB_CRASH_SEED`: which ones; 1 without it.
 //! - `MB_CRASH_ONLY`: only those whose description contains it, as a failure prints it.
+//! - `MB_POWER=1`: also power cuts, as root; `MB_POWER_CUTS`: how many, 400 without it.
 //!
-//! Needs strace (`make test-deps`); without it this is skipped, and fails with STRICT=1.
+//! Needs strace (`make test-deps`); without it this is skipped, and fails with STRICT=1. Power cuts need root, loop
+//! devices and mkfs.ext4.
 
 mod common;
 #[path = "crash/end.rs"]
 mod end;
 #[path = "crash/points.rs"]
 mod points;
+#[path = "crash/power.rs"]
+mod power;
 #[path = "crash/scenario.rs"]
 mod scenario;
 #[path = "crash/trace.rs"]
@@ -31,6 +35,8 @@ use trace::Fault;
 
 /// Failures that are printed whole.
 const MOST_TOLD: usize = 20;
+/// Power cuts before a call, without MB_POWER_CUTS.
+const POWER_CUTS: usize = 400;
 
 /// Threat: 21. Threat: 22. Threat: 24.
 #[test]
@@ -39,38 +45,71 @@ fn killed_or_failed_at_any_call_nothing_is_lost_or_doubled_or_left_over() {
         return;
     }
     let dir = yard::place();
-    let stages = play_all(dir.path());
+    let stages = play_all(scenario::all(), dir.path());
     let all: Vec<Point> = stages.iter().flat_map(Stage::points).collect();
     let chosen = choose(&all);
     let failures = try_all(&chosen, dir.path());
     println!("{} points of {}:\n{}", chosen.len(), all.len(), table(&chosen));
+    assert_none(&failures, chosen.len());
+}
+
+/// Threat: 23.
+#[test]
+fn after_a_power_cut_at_any_call_everything_or_nothing_is_there() {
+    if asked("MB_POWER").is_none_or(|value| value != "1") {
+        eprintln!("skipped: power cuts (MB_POWER=1, as root)");
+        return;
+    }
+    let dir = yard::place();
+    if !common::skip::have("strace") {
+        return;
+    }
+    if !power::may_mount(dir.path()) {
+        return common::skip::skip("mounting ext4 in a file");
+    }
+    let scenarios = scenario::all().into_iter().filter(Scenario::is_for_disks).collect();
+    let stages = play_all(scenarios, dir.path());
+    let mut kills: Vec<Point> = stages.iter().flat_map(Stage::points).filter(|point| point.fault == Fault::Kill).collect();
+    shuffle(&mut kills, seed());
+    kills.truncate(asked("MB_POWER_CUTS").map_or(POWER_CUTS, |count| count.parse().expect("MB_POWER_CUTS is a number")));
+    let outcome = power::cut_all(&stages, &kills, dir.path());
+    println!("{} power cuts; {} calls did not come again", outcome.cut_count, outcome.missed_count);
+    assert!(outcome.missed_count * 20 <= outcome.cut_count, "too few of them were cut at all");
+    assert_none(&outcome.failures, outcome.cut_count);
+}
+
+#[track_caller]
+fn assert_none(failures: &[String], tried: usize) {
     let told = failures.iter().take(MOST_TOLD).map(String::as_str).collect::<Vec<_>>().join("\n\n");
-    assert!(failures.is_empty(), "{} of {} points went wrong\n\n{told}", failures.len(), chosen.len());
+    assert!(failures.is_empty(), "{} of {tried} went wrong\n\n{told}", failures.len());
 }
 
 /// The scenarios are independent of each other, so they are recorded at the same time.
-fn play_all(dir: &Path) -> Vec<Stage> {
-    let scenarios: &'static [Scenario] = Vec::leak(scenario::all());
+fn play_all(scenarios: Vec<Scenario>, dir: &Path) -> Vec<Stage> {
+    let scenarios: &'static [Scenario] = Vec::leak(scenarios);
     let stages = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for half in 0..2 {
-            let stages = &stages;
-            scope.spawn(move || {
-                for (number, scenario) in scenarios.iter().enumerate().filter(|(number, _)| number % 2 == half) {
-                    let played = play(scenario, &dir.join(format!("scenario{number}")));
-                    stages.lock().expect("no panic").push((number, played));
-                }
-            });
+    let play_half = |half: usize| {
+        for (number, scenario) in scenarios.iter().enumerate().filter(|(number, _)| number % 2 == half) {
+            let played = play(scenario, &dir.join(format!("scenario{number}")));
+            stages.lock().expect("no panic").push((number, played));
         }
-    });
+    };
+    std::thread::scope(|scope| (0..2).for_each(|half| drop(scope.spawn(move || play_half(half)))));
     let mut stages = stages.into_inner().expect("no panic");
     stages.sort_by_key(|(number, _)| *number);
     stages.into_iter().flat_map(|(_, stages)| stages).collect()
 }
 
+fn asked(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn seed() -> u64 {
+    asked("MB_CRASH_SEED").map_or(1, |seed| seed.parse().expect("MB_CRASH_SEED is a number"))
+}
+
 /// The points that the environment asks for.
 fn choose<'a>(all: &[Point<'a>]) -> Vec<Point<'a>> {
-    let asked = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut points = all.to_vec();
     if let Some(only) = asked("MB_CRASH_ONLY") {
         points.retain(|point| point.to_string().contains(&only));
@@ -81,7 +120,7 @@ fn choose<'a>(all: &[Point<'a>]) -> Vec<Point<'a>> {
         Some(count) => count.parse().expect("MB_CRASH_POINTS is a number, or all"),
         None => 300,
     };
-    shuffle(&mut points, asked("MB_CRASH_SEED").map_or(1, |seed| seed.parse().expect("MB_CRASH_SEED is a number")));
+    shuffle(&mut points, seed());
     of_each_kind(points, count)
 }
 

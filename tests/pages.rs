@@ -10,17 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The sections of every page, in their order. A page of a program has all but `ENVIRONMENT`.
-const SECTIONS: [&str; 9] = [
-    "NAME",
-    "SYNOPSIS",
-    "DESCRIPTION",
-    "OPTIONS",
-    "ENVIRONMENT",
-    "FILES",
-    "EXIT STATUS",
-    "EXAMPLES",
-    "SEE ALSO",
-];
+const SECTIONS: [&str; 9] =
+    ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"];
 /// Lines of a screen that a help has to fit.
 const SCREEN: usize = 50;
 
@@ -130,7 +121,8 @@ fn sections_stand_in_one_order() {
         let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         let text = page(&name);
         let found: Vec<String> = sections(&text).into_iter().map(|(name, _)| name).collect();
-        let in_order: Vec<&str> = SECTIONS.into_iter().filter(|known| found.iter().any(|found| found == known)).collect();
+        let in_order: Vec<&str> =
+            SECTIONS.into_iter().filter(|known| found.iter().any(|found| found == known)).collect();
         assert_eq!(found, in_order, "{name}");
         if name.ends_with(".1") {
             let wanted: Vec<&str> = SECTIONS.into_iter().filter(|section| *section != "ENVIRONMENT").collect();
@@ -150,7 +142,20 @@ fn exit_codes(page: &str) -> BTreeSet<u8> {
 fn exit_codes_are_those_of_the_one_table() {
     use Class::*;
     let classes = [
-        No, Nothing, Usage, Data, NoInput, UnknownName, Unreachable, Bug, CannotCreate, Io, Later, Protocol, Refused, Config,
+        No,
+        Nothing,
+        Usage,
+        Data,
+        NoInput,
+        UnknownName,
+        Unreachable,
+        Bug,
+        CannotCreate,
+        Io,
+        Later,
+        Protocol,
+        Refused,
+        Config,
     ];
     let all: BTreeSet<u8> = classes.into_iter().map(code).chain([0]).collect();
     assert_eq!(exit_codes(&page("mb.7")), all, "mb(7)");

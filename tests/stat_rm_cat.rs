@@ -75,12 +75,41 @@ fn what_waits_is_told_by_node_and_queue() {
     let object = json(only.trim());
     assert_eq!((&object["queue"], &object["node"], &object["packets"]), (&"tx".into(), &"south".into(), &2.into()));
     assert_eq!(object["id"], south.id());
-    let len: u64 = fs::read_dir(tx(&north, &south)).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    let len: u64 =
+        fs::read_dir(tx(&north, &south)).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     assert_eq!(object["bytes"], len);
     north.run(["mb-stat", &small]).ok();
     carry(&north, &south, "");
     assert!(south.run(["mb-stat"]).ok().starts_with("rx south 2 packets "));
     south.run(["mb-stat", &east.id()]).fails(1);
+}
+
+#[test]
+fn a_stick_is_shown_without_any_configuration() {
+    let (world, north, south, east) = world();
+    let stick = world.make_dir("stick");
+    let packets = north.run(["mb-send", "--compress", "never", "-t", "south", "-t", "east", "large"]).ok();
+    north.command(["mb-xfer", "--out", "--node", "south", "--node", "east"]).arg(&stick).run().ok();
+    let said = north.command(["mb-stat"]).arg(&stick).run().ok();
+    let mut lines: Vec<_> = said.lines().collect();
+    lines.sort_unstable();
+    assert!(lines[0].starts_with("stick east 1 packets 20") && lines[0].ends_with(" 1 of 1 bodies"), "{said}");
+    assert!(lines[1].starts_with("stick south 1 packets 20") && lines.len() == 2, "{said}");
+    let said = world.command(["mb-stat", "--json"]).arg(&stick).run().ok();
+    let mut nodes: Vec<_> = said.lines().map(|line| json(line)["node"].as_str().unwrap().to_owned()).collect();
+    let mut ids = [south.id(), east.id()];
+    (nodes.sort(), ids.sort());
+    assert_eq!(nodes, ids);
+    let first = packets.lines().next().unwrap();
+    let line = north.command(["mb-stat"]).arg(&stick).arg(first).run().ok();
+    assert!(line.starts_with(&format!("{first} stick south 128 20")) && line.lines().count() == 1, "{line}");
+    north.command(["mb-stat"]).arg(&stick).arg("north").run().fails(1);
+    world.command(["mb-check"]).arg(&stick).run().silent();
+    for node in [&south, &east] {
+        fs::remove_dir_all(stick.join("mailbag").join(node.id())).unwrap();
+    }
+    let said = world.command(["mb-stat"]).arg(&stick).run().ok();
+    assert!(said.starts_with("spare - 1 bodies 20") && said.lines().count() == 1, "{said}");
 }
 
 #[test]
@@ -93,7 +122,10 @@ fn a_packet_without_all_its_bodies_shows_how_many_are_here() {
     assert!(said.starts_with("wait north 1 packets ") && said.ends_with(" 0 of 1 bodies\n"), "{said}");
     let line = south.run(["mb-stat", "--packets"]).ok();
     let fields: Vec<_> = line.split_whitespace().collect();
-    assert_eq!((fields[0], fields[1], fields[2], fields[3], fields[6]), (packet.as_str(), "wait", "north", "128", "0/1"));
+    assert_eq!(
+        (fields[0], fields[1], fields[2], fields[3], fields[6]),
+        (packet.as_str(), "wait", "north", "128", "0/1")
+    );
     assert_eq!(fields.len(), 8, "{line}");
     let object = json(south.run(["mb-stat", "--packets", "--json"]).ok().trim());
     assert_eq!((&object["bodies_here"], &object["bodies"]), (&0.into(), &1.into()));
@@ -203,7 +235,10 @@ fn a_packet_shows_all_that_our_keys_open_and_no_key() {
     let (_world, north, south, east) = world();
     let packet = send(&north, &["-t", "south:reports/may.bin", "--nice", "7", "large"]);
     let outside = json(north.run(["mb-cat", "--json", &packet]).ok().trim());
-    assert_eq!((&outside["to"]["name"], &outside["nice"], &outside["opened"]), (&"south".into(), &7.into(), &Value::Null));
+    assert_eq!(
+        (&outside["to"]["name"], &outside["nice"], &outside["opened"]),
+        (&"south".into(), &7.into(), &Value::Null)
+    );
     assert_eq!(outside["stops"], "it is sealed to another node");
     assert_eq!(outside["bodies"].as_array().unwrap().len(), 1);
     let file = tx(&north, &south).join(&packet);

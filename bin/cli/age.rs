@@ -13,7 +13,9 @@ pub fn parse_age(text: &str) -> Result<u64, String> {
     let digits = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
     let plain = unit > 0 && !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     let count = digits.parse::<u64>().ok().filter(|_| plain);
-    count.and_then(|count| count.checked_mul(unit)).ok_or_else(|| "an age is a number with s, m, h, d or w, as 30d".into())
+    count
+        .and_then(|count| count.checked_mul(unit))
+        .ok_or_else(|| "an age is a number with s, m, h, d or w, as 30d".into())
 }
 
 #[cfg(test)]
@@ -25,7 +27,9 @@ mod tests {
         for (text, secs) in [("30d", 2_592_000), ("12h", 43_200), ("90m", 5400), ("0s", 0), ("2w", 1_209_600)] {
             assert_eq!(parse_age(text), Ok(secs), "{text}");
         }
-        for wrong in ["", "d", "30", "-1d", "+1d", "1.5d", "1 d", "1y", "99999999999999999999d", "213503982334602d", "3ü"] {
+        for wrong in
+            ["", "d", "30", "-1d", "+1d", "1.5d", "1 d", "1y", "99999999999999999999d", "213503982334602d", "3ü"]
+        {
             assert!(parse_age(wrong).is_err(), "{wrong}");
         }
     }

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How often a fault that did not come to pass is tried again: names are random, and now and then two of them begin alike,
 /// which saves a folder and its calls.
 const TRIES: usize = 5;
+/// After how many points it is told how far it is.
+const TOLD_EVERY: usize = 1000;
 
 /// A step of a scenario that is tried, with the yard as it was before.
 pub struct Stage {
@@ -73,7 +75,7 @@ pub fn play(scenario: &'static Scenario, dir: &Path) -> Vec<Stage> {
 }
 
 /// Does a step. A program must do well, as it does without a fault, or find nothing to do.
-fn take_step(scenario: &Scenario, step: &Step, yard: &Yard, dir: &Path) {
+pub fn take_step(scenario: &Scenario, step: &Step, yard: &Yard, dir: &Path) {
     match step {
         Step::User(act) => act(yard),
         Step::Program(program) => {
@@ -98,34 +100,53 @@ impl Stage {
         let all = self.called.iter().flat_map(|called| called.faults().into_iter().map(move |fault| (called, fault)));
         all.map(|(called, fault)| Point { stage: self, called, fault }).collect()
     }
+
+    /// The program has come to `run`; now everything is simply run again. Panics, saying what, if anything is lost, doubled,
+    /// torn or left over.
+    pub fn judge(&self, run: &Run, yard: &Yard, dir: &Path) {
+        let Stage { scenario, step, program, .. } = *self;
+        let half = half_delivered(scenario, yard);
+        assert!(half.is_empty(), "visible and not whole: {half:#?}\n{run}");
+        let has_done = run.code == program.code;
+        let again = || scenario.steps[step..].iter().for_each(|step| take_step(scenario, step, yard, dir));
+        if has_done || program.after == After::Look {
+            scenario.steps[step + 1..].iter().for_each(|step| take_step(scenario, step, yard, dir));
+            let wrong = wrong_deliveries(scenario, yard);
+            assert!(!has_done || wrong.is_empty(), "it exited {} and has not done it: {wrong:#?}\n{run}", run.code);
+            let (sent, delivered) = delivered_count(scenario, yard);
+            assert!(delivered == 0 || delivered == sent, "neither all nor nothing: {delivered} of {sent}\n{run}");
+            if delivered == 0 {
+                again();
+            }
+        } else {
+            again();
+        }
+        self.check_end(run, yard, dir);
+    }
+
+    /// Nothing is left over, at the latest when everything ran once more; of the index of bodies, on the next day.
+    fn check_end(&self, run: &Run, yard: &Yard, dir: &Path) {
+        let Stage { scenario, .. } = self;
+        if problems(scenario, yard).is_empty() {
+            return;
+        }
+        let is_program = |step: &&Step| matches!(step, Step::Program(program) if program.words[0] != "mb-send");
+        scenario.steps.iter().filter(is_program).for_each(|step| take_step(scenario, step, yard, dir));
+        let wrong = problems(scenario, yard);
+        if wrong.iter().all(|what| what.contains("/spool/body/")) {
+            next_day(yard);
+        }
+        let wrong = problems(scenario, yard);
+        assert!(wrong.is_empty(), "in the end: {wrong:#?}\nafter {run}");
+    }
 }
 
 impl Point<'_> {
     /// Tries it in a fresh folder. Panics, saying what, if anything is lost, doubled, torn or left over.
     fn attempt(&self, dir: &Path) {
-        let Stage { scenario, step, program, .. } = *self.stage;
         let (yard, run) = self.break_program(dir);
         self.check_exit(&run);
-        let half = half_delivered(scenario, &yard);
-        assert!(half.is_empty(), "visible and not whole: {half:#?}\n{run}");
-        let has_done = run.code == program.code;
-        let rest = &scenario.steps[step + 1..];
-        let again = &scenario.steps[step..];
-        if has_done || program.after == After::Look {
-            rest.iter().for_each(|step| take_step(scenario, step, &yard, dir));
-            let (sent, delivered) = delivered_count(scenario, &yard);
-            if has_done {
-                let wrong = wrong_deliveries(scenario, &yard);
-                assert!(wrong.is_empty(), "it exited {} and has not done it: {wrong:#?}\n{run}", run.code);
-            }
-            assert!(delivered == 0 || delivered == sent, "neither all nor nothing: {delivered} of {sent}\n{run}");
-            if delivered == 0 {
-                again.iter().for_each(|step| take_step(scenario, step, &yard, dir));
-            }
-        } else {
-            again.iter().for_each(|step| take_step(scenario, step, &yard, dir));
-        }
-        self.check_end(&run, &yard, dir);
+        self.stage.judge(&run, &yard, dir);
     }
 
     /// Runs the program and lets it come to harm.
@@ -152,21 +173,6 @@ impl Point<'_> {
         assert!(says_why, "it does not say why\n{run}");
     }
 
-    /// Nothing is left over, at the latest when everything ran once more; of the index of bodies, on the next day.
-    fn check_end(&self, run: &Run, yard: &Yard, dir: &Path) {
-        let Stage { scenario, .. } = self.stage;
-        if problems(scenario, yard).is_empty() {
-            return;
-        }
-        let is_program = |step: &&Step| matches!(step, Step::Program(program) if program.words[0] != "mb-send");
-        scenario.steps.iter().filter(is_program).for_each(|step| take_step(scenario, step, yard, dir));
-        let wrong = problems(scenario, yard);
-        if wrong.iter().all(|what| what.contains("/spool/body/")) {
-            next_day(yard);
-        }
-        let wrong = problems(scenario, yard);
-        assert!(wrong.is_empty(), "in the end: {wrong:#?}\nafter {run}");
-    }
 }
 
 /// Tries points on all cores. What went wrong, in their order.
@@ -177,6 +183,9 @@ pub fn try_all(points: &[Point], dir: &Path) -> Vec<String> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(point) = points.get(number) else { return };
+            if number > 0 && number.is_multiple_of(TOLD_EVERY) {
+                eprintln!("{number} of {} points tried", points.len());
+            }
             let dir: PathBuf = dir.join(format!("try{worker}"));
             std::fs::create_dir_all(&dir).expect("a folder for a point");
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| point.attempt(&dir))) {

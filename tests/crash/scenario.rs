@@ -20,6 +20,13 @@ pub struct Scenario {
     pub end: fn(&Yard) -> Vec<String>,
 }
 
+impl Scenario {
+    /// Whether it can be played on disks whose power is cut: those lack nothing, and its stick stays where it is.
+    pub fn is_for_disks(&self) -> bool {
+        self.lacks.is_empty() && self.steps.iter().all(|step| matches!(step, Step::Program(_)))
+    }
+}
+
 /// One step of a scenario.
 #[derive(Clone, Copy)]
 pub enum Step {
@@ -224,6 +231,10 @@ fn south_knows_nobody(yard: &Yard) {
 fn nodes_and_files(yard: &Yard) {
     for name in ["north", "south", "east"] {
         yard.init(name);
+        let file = yard.path(name).join("config/config.toml");
+        let text = std::fs::read_to_string(&file).expect("the node's configuration");
+        // The disks of power cuts are small.
+        std::fs::write(&file, format!("{text}reserve = \"64 KiB\"\n")).expect("the node's configuration");
     }
     yard.introduce("north", &["south", "east"]);
     std::fs::create_dir(yard.path("stick")).expect("a folder for the stick");

@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where yards are: in memory if there is such a place, since a killed program loses nothing that it wrote anywhere.
+/// Where yards are, and the disks of power cuts: in memory if there is such a place, since a killed program loses nothing that it wrote anywhere.
 pub fn place() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let builder = || {
@@ -78,7 +78,7 @@ impl Yard {
     }
 
     /// Paths into the yard at `old` become paths into this one.
-    fn follow(&self, old: &Path) {
+    pub fn follow(&self, old: &Path) {
         let (old, new) = (old.to_str().expect("a plain path"), self.dir.to_str().expect("a plain path"));
         for path in files_below(&self.dir).into_iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
             let text = fs::read_to_string(&path).expect("a configuration");
@@ -99,6 +99,7 @@ impl Yard {
     }
 }
 
+/// Copies all that is in a folder into another, which may be there; hard links, modes and times are kept.
 fn copy_tree(from: &Path, to: &Path, links: &mut HashMap<(u64, u64), PathBuf>) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {

@@ -152,7 +152,7 @@ impl Placing<'_> {
     fn all(&mut self, packets: Vec<Pending>, found: &HashSet<Place>) -> durable::Result<Committed> {
         found.iter().try_for_each(|place| self.names.add(self.stick, place, self.folders))?;
         let done = self.packets(packets)?;
-        std::mem::take(&mut self.names).wait(self.stick)?;
+        std::mem::take(&mut self.names).wait(self.stick, Some(self.part.dir()))?;
         Ok(done)
     }
 

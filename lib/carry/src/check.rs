@@ -17,7 +17,8 @@ use mb_wire::envelope::{Prefix, read_prefix};
 use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::stick::{
-    BODY, MAILBAG, PART, Stick, body_named, body_shard, body_shards, find_dir, packet_named, packet_shard, packet_shards,
+    BODY, MAILBAG, PART, Stick, body_named, body_shard, body_shards, find_dir, packet_named, packet_shard,
+    packet_shards,
 };
 
 /// A check of a stick.
@@ -163,7 +164,9 @@ impl Walk<'_> {
         let mut names = wanted.iter();
         self.hashing.run(
             || names.next(),
-            |root, wanted| wanted.push(Wanted { dir: dir.clone(), name: root.to_string(), root: *root, size: None, at: *root }),
+            |root, wanted| {
+                wanted.push(Wanted { dir: dir.clone(), name: root.to_string(), root: *root, size: None, at: *root })
+            },
             |root: Root, fault| locked(&found).extend(fault.map(|fault| (root.to_string(), fault))),
         );
         for root in &wanted {
@@ -204,7 +207,8 @@ impl Walk<'_> {
     fn parts(&mut self) {
         let place = Path::new(MAILBAG).join(PART);
         let Some(dir) = self.told(&place, find_dir(self.check.stick.root(), PART)).flatten() else { return };
-        let names = dir.list().and_then(|entries| entries.map(|entry| Ok(entry?.name)).collect::<durable::Result<Vec<_>>>());
+        let names =
+            dir.list().and_then(|entries| entries.map(|entry| Ok(entry?.name)).collect::<durable::Result<Vec<_>>>());
         for name in self.told(&place, names).unwrap_or_default() {
             if is_part(&name) {
                 self.fault(place.join(name), Fault::Part);

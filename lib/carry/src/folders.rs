@@ -128,9 +128,10 @@ impl Names {
         Ok(())
     }
 
-    /// Returns when all are durable, and with them the way that leads to them.
-    pub fn wait(mut self, stick: &Stick) -> durable::Result<()> {
-        stick.chain().into_iter().for_each(|dir| self.barrier.dir(dir));
+    /// Returns when all are durable, and with them the way that leads to them. `source`: the folder that names were moved
+    /// from, so that they do not come back there.
+    pub fn wait(mut self, stick: &Stick, source: Option<&DirRef>) -> durable::Result<()> {
+        stick.chain().into_iter().chain(source).for_each(|dir| self.barrier.dir(dir));
         self.barrier.wait()
     }
 }

@@ -130,7 +130,7 @@ fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Fold
     }
     let mut names = Names::default();
     let made = nodes.iter().try_for_each(|node| names.add(stick, &Place::Node(*node), folders));
-    if let Err(error) = made.and_then(|()| names.wait(stick)) {
+    if let Err(error) = made.and_then(|()| names.wait(stick, None)) {
         folders.unmake(stick);
         return Err(error.into());
     }

@@ -8,15 +8,16 @@
 //! bodies that may have to go; `aside-ROOT` is such a body that is being looked at. Where locks do not work, only
 //! the latter are put back, which harms nobody; what is lost then is room on the stick.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use mb_spool::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
 use mb_spool::run::{RUN_NAME_LEN, Run, gone};
-use mb_wire::envelope::read_prefix;
-use mb_wire::id::{PacketId, Root};
+use mb_wire::envelope::{Prefix, read_prefix};
+use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::order::{read_bounded, some_names};
-use crate::stick::{FILE_MODE, PART, Stick, find_dir, make_dir, none_if_missing};
+use crate::stick::{FILE_MODE, PART, Stick, find_dir, make_dir, none_if_missing, packet_shard};
 use crate::sweep;
 
 /// How many dead runs are settled at a time; the others wait for another run.
@@ -201,25 +202,43 @@ fn rest(stick: &Stick, part: &DirRef, dir: &DirRef, root: &Root) -> durable::Res
 }
 
 /// Removes the bodies of packets that were taken in, where no envelope on the stick lists them, and then what stands for
-/// the packets.
+/// the packets. Before a body goes it is durable that the envelopes are gone: one that came back would miss it.
 fn settle_taken(stick: &Stick, dir: &DirRef, taken: &[PacketId]) -> durable::Result<()> {
-    let mut roots = Vec::new();
-    let mut count = 0;
+    let (mut roots, mut places, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for packet in taken {
-        roots.extend(listed_by(dir, packet)?);
+        if let Some(prefix) = prefix_of(dir, packet)? {
+            places.insert((prefix.to, packet_shard(packet)));
+            roots.extend(prefix.bodies.iter().map(|body| body.root));
+        }
         count += 1;
         if roots.len() >= MOST_ROOTS {
             break;
         }
     }
+    sync_envelopes(stick, dir, &places)?;
     sweep::sweep(stick, dir, roots)?;
     taken[..count].iter().try_for_each(|packet| gone(dir.unlink(taken_name(packet).as_ref())))
 }
 
-fn listed_by(dir: &DirRef, packet: &PacketId) -> durable::Result<Vec<Root>> {
-    let Some(file) = none_if_missing(dir.open(taken_name(packet).as_ref()))? else { return Ok(Vec::new()) };
-    let prefix = read_bounded(&file)?.and_then(|envelope| read_prefix(&envelope).ok());
-    Ok(prefix.map_or(Vec::new(), |prefix| prefix.bodies.iter().map(|body| body.root).collect()))
+fn prefix_of(dir: &DirRef, packet: &PacketId) -> durable::Result<Option<Prefix>> {
+    let Some(file) = none_if_missing(dir.open(taken_name(packet).as_ref()))? else { return Ok(None) };
+    Ok(read_bounded(&file)?.and_then(|envelope| read_prefix(&envelope).ok()))
+}
+
+fn sync_envelopes(stick: &Stick, dir: &DirRef, places: &BTreeSet<(NodeId, String)>) -> durable::Result<()> {
+    match stick.root().sync_fs() {
+        Err(error) if error.is_unsupported() => {}
+        other => return other,
+    }
+    dir.sync()?;
+    for (node, shard) in places {
+        if let Some(node) = stick.node(node)?
+            && let Some(shard) = find_dir(&node, shard)?
+        {
+            shard.sync()?;
+        }
+    }
+    Ok(())
 }
 
 /// The ids of regular files whose names begin with `start`.

@@ -94,7 +94,10 @@ fn find_shard(stick: &Stick, root: &Root) -> durable::Result<Option<DirRef>> {
 /// Brings a body back to its place.
 pub(crate) fn put_back(stick: &Stick, aside: &DirRef, root: &Root) -> durable::Result<()> {
     let shard = make_dir(&make_dir(stick.root(), BODY)?, &body_shard(root))?;
-    gone(aside.rename(aside_name(root).as_ref(), &*shard, root.to_string().as_ref()))
+    let name = aside_name(root);
+    gone(aside.rename(name.as_ref(), &*shard, root.to_string().as_ref()))?;
+    // A power cut can leave both names of a rename, and then one of them replaces the other by doing nothing.
+    gone(aside.unlink(name.as_ref()))
 }
 
 /// Makes it durable that these bodies are neither in their places nor aside.

@@ -5,11 +5,14 @@
 
 use mb_spool::durable::{self, DirRef};
 use mb_spool::envelopes::{self, Read};
-use mb_spool::waiting::Waiting;
+use mb_spool::waiting::{Asked, Row, Tally, Waiting, What};
 use mb_wire::envelope::read_prefix;
 use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::stick::{Stick, body_named, body_shards, none_if_missing, packet_named, packet_shards};
+
+/// The word for a stick where others have that of a queue.
+const QUEUE: &str = "stick";
 
 /// Bodies on a stick.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +21,32 @@ pub struct Bodies {
     pub count: u64,
     /// Their bytes.
     pub len: u64,
+}
+
+/// Tells what lies on a stick, as far as it is asked for. Returns the bodies that no packet on it needs, if everything
+/// was asked for.
+pub fn on_stick(stick: &Stick, asked: &Asked, tell: &mut dyn FnMut(Row)) -> durable::Result<Bodies> {
+    let mut listed = Vec::new();
+    for node in stick.nodes()? {
+        let takes_node = asked.takes_node(Some(node));
+        if !takes_node && asked.packets.is_empty() {
+            continue;
+        }
+        let mut tally = Tally::default();
+        for_each_packet(stick, &node, |waiting| {
+            listed.extend(waiting.prefix.iter().flat_map(|prefix| &prefix.bodies).map(|body| body.root));
+            tally.add(&waiting);
+            if (takes_node && asked.each) || asked.packets.contains(&waiting.packet) {
+                tell(Row { queue: QUEUE, node: Some(node), what: What::Packet(waiting, None) });
+            }
+            Ok::<(), durable::Error>(())
+        })?;
+        if takes_node && !asked.each && tally.packet_count > 0 {
+            tell(Row { queue: QUEUE, node: Some(node), what: What::Sum(tally) });
+        }
+    }
+    listed.sort_unstable();
+    if asked.is_all() { spare_bodies(stick, &listed) } else { Ok(Bodies::default()) }
 }
 
 /// Calls `visit` with every packet for `node`, in the order of their folders.
@@ -60,8 +89,8 @@ fn look(stick: &Stick, dir: &DirRef, packet: &PacketId) -> durable::Result<Optio
     Ok(Some(waiting))
 }
 
-/// The bodies on the stick that are not among `listed`, which is in order: leftovers.
-pub fn spare_bodies(stick: &Stick, listed: &[Root]) -> durable::Result<Bodies> {
+/// The bodies on the stick that are not among `listed`, which is in order.
+fn spare_bodies(stick: &Stick, listed: &[Root]) -> durable::Result<Bodies> {
     let mut spare = Bodies::default();
     let Some(bodies) = stick.bodies()? else { return Ok(spare) };
     for shard in body_shards(&bodies)? {

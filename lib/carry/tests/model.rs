@@ -4,25 +4,33 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use common::{EAST, Packet, Place, SOUTH, fat, files, id, noise, out_options, packet, take_options, world};
 use mb_spool::bodies::sweep_all;
 use mb_spool::durable::memory::{Fault, LockMode, Options, World};
 use mb_wire::id::PacketId;
 
-/// A cut at each step is tried with these crashes.
-const CRASHES: [u64; 6] = [0, 1, 2, 3, 4, 5];
+/// A cut at each step is tried with so many crashes; `MB_MODEL_SEEDS` asks for more.
+fn crashes() -> std::ops::Range<u64> {
+    let asked = std::env::var("MB_MODEL_SEEDS").ok().and_then(|text| text.parse::<u64>().ok());
+    0..asked.unwrap_or(0).max(4)
+}
 
-/// One without a body, one with one, two that share, one with two, and one for east that shares too.
-fn packets() -> Vec<Packet> {
+/// One without a body, one with one, one with two of which it shares one, and two for east, of which one shares too.
+static PACKETS: LazyLock<[Packet; 5]> = LazyLock::new(|| {
     let (x, y) = (noise(1, 40), noise(2, 300));
-    vec![
+    [
         packet(SOUTH, 1, 128, &[]),
         packet(SOUTH, 2, 128, std::slice::from_ref(&x)),
         packet(SOUTH, 3, 128, &[x.clone(), y]),
         packet(EAST, 4, 128, std::slice::from_ref(&x)),
         packet(EAST, 5, 128, &[]),
     ]
+});
+
+fn for_node(number: u8) -> impl Iterator<Item = &'static Packet> {
+    PACKETS.iter().filter(move |packet| packet.to == id(number))
 }
 
 fn nodes() -> [mb_wire::id::NodeId; 2] {
@@ -40,7 +48,7 @@ fn settings() -> Vec<(Options, LockMode)> {
 }
 
 fn start(setting: &(Options, LockMode)) -> World {
-    let world = world(9, setting.0.clone(), &packets());
+    let world = world(9, setting.0.clone(), &*PACKETS);
     world.locks(setting.1);
     world
 }
@@ -49,8 +57,8 @@ fn start(setting: &(Options, LockMode)) -> World {
 #[track_caller]
 fn assert_nothing_lost(world: &World, delivered: &BTreeSet<PacketId>, at: &str) {
     let place = Place::of(world);
-    for packet in packets() {
-        let is_there = place.is_in_tx(&packet) || place.is_on_stick(&packet) || place.is_in_rx(&packet);
+    for packet in &*PACKETS {
+        let is_there = place.is_in_tx(packet) || place.is_on_stick(packet) || place.is_in_rx(packet);
         assert!(is_there || delivered.contains(&packet.id), "{at}: {} is lost\n{}", packet.id, world.dump());
     }
 }
@@ -66,11 +74,10 @@ fn finish(world: &World, mut delivered: BTreeSet<PacketId>, has_locks: bool, at:
     for seed in [0, 3] {
         assert_nothing_lost(&world.after_crash(seed), &delivered, &format!("{at}: finished, and the power goes"));
     }
-    delivered.extend(place.toss(&packets()).unwrap());
-    let expected: BTreeSet<PacketId> = packets().iter().filter(|p| p.to == id(SOUTH)).map(|p| p.id).collect();
+    delivered.extend(place.toss(&*PACKETS).unwrap());
+    let expected: BTreeSet<PacketId> = for_node(SOUTH).map(|packet| packet.id).collect();
     assert_eq!(delivered, expected, "{at}\n{}", world.dump());
-    let east: Vec<Packet> = packets().into_iter().filter(|packet| packet.to == id(EAST)).collect();
-    assert!(east.iter().all(|packet| place.is_on_stick(packet)), "{at}\n{}", world.dump());
+    assert!(for_node(EAST).all(|packet| place.is_on_stick(packet)), "{at}\n{}", world.dump());
     if has_locks {
         let mut found = files(world, "/0");
         found.extend(files(world, "/2"));
@@ -85,20 +92,21 @@ fn finish(world: &World, mut delivered: BTreeSet<PacketId>, has_locks: bool, at:
 /// Cuts `act` after each of its steps and goes on from every crash.
 fn cut_everywhere(setting: &(Options, LockMode), before: impl Fn(&World), act: impl Fn(&Place), delivered: BTreeSet<PacketId>) {
     let has_locks = setting.1 == LockMode::Work;
+    let begin = start(setting);
+    before(&begin);
     for n in 1.. {
-        let world = start(setting);
-        before(&world);
+        let world = begin.after_kill();
         world.cut_at(n);
         act(&Place::of(&world));
         if !world.is_cut() {
             assert!(n > 20, "nothing was cut");
-            finish(&world, delivered, has_locks, "uncut");
+            finish(&world.after_kill(), delivered, has_locks, "uncut");
             return;
         }
         let killed = world.after_kill();
         assert_nothing_lost(&killed, &delivered, &format!("killed at step {n}"));
         finish(&killed, delivered.clone(), has_locks, &format!("killed at step {n}"));
-        for seed in CRASHES {
+        for seed in crashes() {
             let at = format!("power cut at step {n}, crash {seed}");
             let found = world.after_crash(seed);
             assert_nothing_lost(&found, &delivered, &at);
@@ -145,7 +153,7 @@ fn what_comes_a_second_time_is_taken_off_the_stick_then() {
     let place = Place::of(&world);
     place.out(out_options(&nodes())).0.unwrap();
     place.take(mb_carry::take::TakeOptions { keep: true, ..take_options() }).0.unwrap();
-    let delivered = place.toss(&packets()).unwrap();
+    let delivered = place.toss(&*PACKETS).unwrap();
     assert_eq!(delivered.len(), 3);
     let run = common::start_run(&place.south).unwrap();
     sweep_all(&place.south, &run).unwrap();
@@ -162,8 +170,8 @@ fn a_sweep_between_two_packets_that_share_a_body_takes_nothing_from_them() {
     place.take(take_options()).0.unwrap();
     let run = common::start_run(&place.south).unwrap();
     sweep_all(&place.south, &run).unwrap();
-    assert!(packets().iter().filter(|packet| packet.to == id(SOUTH)).all(|packet| place.is_in_rx(packet)));
-    assert!(common::is_indexed(&place.south, &packets()[1].bodies[0].0.root));
+    assert!(for_node(SOUTH).all(|packet| place.is_in_rx(packet)));
+    assert!(common::is_indexed(&place.south, &PACKETS[1].bodies[0].0.root));
 }
 
 /// Fails one step of `act` in every way, then lets the user try again.
@@ -173,10 +181,11 @@ fn fail_everywhere(
     before: impl Fn(&World),
     act: impl Fn(&Place),
 ) {
+    let begin = start(setting);
+    before(&begin);
     for &(fault, sticky) in faults {
         for n in 1.. {
-            let world = start(setting);
-            before(&world);
+            let world = begin.after_kill();
             let steps = world.steps();
             world.fail_at(n, fault, sticky);
             act(&Place::of(&world));
@@ -231,8 +240,9 @@ fn a_failed_call_on_the_way_in_loses_nothing() {
 /// Threat: 21. A call that only looks fails.
 #[test]
 fn a_failed_look_loses_nothing() {
+    let begin = start(&(fat(), LockMode::Work));
     for n in 1.. {
-        let world = start(&(fat(), LockMode::Work));
+        let world = begin.after_kill();
         let calls = world.calls();
         world.fail_call_at(n, if n % 2 == 0 { Fault::Io } else { Fault::TooManyOpen });
         let place = Place::of(&world);
@@ -250,9 +260,10 @@ fn a_failed_look_loses_nothing() {
 /// Threat: 25.
 #[test]
 fn two_runs_on_one_stick_at_once_lose_nothing() {
+    let begins: Vec<World> = settings().iter().map(start).collect();
     for seed in 0..300 {
         let setting = settings().swap_remove(seed as usize % 4);
-        let world = start(&setting);
+        let world = begins[seed as usize % 4].after_kill();
         let place = Place::of(&world);
         let nodes = nodes();
         let out = || drop(place.out(out_options(&nodes)));
@@ -273,9 +284,10 @@ fn two_runs_on_one_stick_at_once_lose_nothing() {
 /// Threat: 24, 25. One of several runs dies at any step.
 #[test]
 fn a_run_that_dies_beside_another_one_loses_nothing() {
+    let begins: Vec<World> = settings().iter().map(start).collect();
     for seed in 0..600 {
         let setting = settings().swap_remove(seed as usize % 4);
-        let world = start(&setting);
+        let world = begins[seed as usize % 4].after_kill();
         let place = Place::of(&world);
         let nodes = nodes();
         if seed % 2 == 1 {

@@ -38,7 +38,9 @@ mod tests {
     #[test]
     fn days_have_the_dates_of_the_calendar() {
         let table = [(0, "1970-01-01"), (19_782, "2024-02-29"), (19_783, "2024-03-01"), (20_781, "2026-11-24")];
-        for (day, date) in table.into_iter().chain([(11_016, "2000-02-29"), (47_540, "2100-02-28"), (47_541, "2100-03-01")]) {
+        for (day, date) in
+            table.into_iter().chain([(11_016, "2000-02-29"), (47_540, "2100-02-28"), (47_541, "2100-03-01")])
+        {
             assert_eq!(day_text(day), date);
         }
         // One after another, through 400 years and a bit.

@@ -19,6 +19,7 @@ use mb_wire::id::LetterId;
 
 use crate::barrier::Barrier;
 use crate::durable::{self, DirRef, Kind};
+use crate::envelopes::read_whole;
 use crate::layout::Spool;
 use crate::run::{DeadRun, Run, gone, remove_tree};
 use crate::seen::{self, DoneMark, Seen, StagedList};
@@ -28,6 +29,8 @@ pub type OpenFolder<'a> = &'a (dyn Fn(&Path) -> durable::Result<DirRef> + Sync);
 
 /// The longest name that file systems take, in bytes.
 const MOST_NAME_LEN: usize = 255;
+/// The longest path of a folder of delivery.
+const MOST_PATH_LEN: usize = 16 * 1024;
 /// How many taken names are remembered at a time.
 const MOST_REMEMBERED: usize = 4096;
 /// What staged names begin with.
@@ -59,7 +62,8 @@ impl Targets {
         if let Some(dir) = self.noted.get(path) {
             return Ok(Target { path: path.into(), dir: dir.clone() });
         }
-        run.dir().symlink(path.as_os_str(), run.fresh_name("in-").as_ref())?;
+        let (_, file) = run.write("in-", &[path.as_os_str().as_bytes(), b"\n"].concat())?;
+        file.sync()?;
         run.dir().sync()?;
         run.tmp().sync()?;
         self.noted.insert(path.into(), dir.clone());
@@ -216,6 +220,10 @@ fn place(
     loop {
         let candidate = numbered(&list.wanted, number);
         let tried = match target.dir.rename_new(&list.staged, &*target.dir, &candidate) {
+            // Taken, perhaps by a reservation of ours: systems look at the name before they say that they cannot.
+            Err(error) if error.is_taken() && is_reservation(&target.dir, &candidate, letter) => {
+                place_reserved(&target.dir, list, letter, &candidate)
+            }
             Err(error) if error.is_unsupported() => place_reserved(&target.dir, list, letter, &candidate),
             other => other,
         };
@@ -237,17 +245,16 @@ fn place(
 /// is an empty folder, which a crash may leave behind.
 fn place_reserved(dir: &DirRef, list: &StagedList, letter: &LetterId, name: &OsStr) -> durable::Result<()> {
     let is_dir = dir.stat(&list.staged)?.kind == Kind::Dir;
-    let text = format!("mailbag:{letter}");
     if is_dir {
         dir.make_dir(name, 0o700)?;
     } else {
-        reserve(dir, name, &text)?;
+        reserve(dir, name, letter)?;
     }
     match dir.rename(&list.staged, &**dir, name) {
         Err(error) if error.is_missing() => {
             if is_dir {
                 let _ = dir.remove_dir(name);
-            } else if is_reservation(dir, name, &text) {
+            } else if is_reservation(dir, name, letter) {
                 gone(dir.unlink(name))?;
             }
             Err(error)
@@ -256,7 +263,8 @@ fn place_reserved(dir: &DirRef, list: &StagedList, letter: &LetterId, name: &OsS
     }
 }
 
-fn reserve(dir: &DirRef, name: &OsStr, text: &str) -> durable::Result<()> {
+fn reserve(dir: &DirRef, name: &OsStr, letter: &LetterId) -> durable::Result<()> {
+    let text = reservation(letter);
     let made = match dir.symlink(text.as_ref(), name) {
         Err(error) if error.is_unsupported() => {
             dir.create(name, 0o600).and_then(|file| file.write_at(text.as_bytes(), 0))
@@ -264,12 +272,18 @@ fn reserve(dir: &DirRef, name: &OsStr, text: &str) -> durable::Result<()> {
         other => other,
     };
     match made {
-        Err(error) if error.is_taken() && is_reservation(dir, name, text) => Ok(()),
+        Err(error) if error.is_taken() && is_reservation(dir, name, letter) => Ok(()),
         other => other,
     }
 }
 
-fn is_reservation(dir: &DirRef, name: &OsStr, text: &str) -> bool {
+/// What a reservation says: whose it is.
+fn reservation(letter: &LetterId) -> String {
+    format!("mailbag:{letter}")
+}
+
+fn is_reservation(dir: &DirRef, name: &OsStr, letter: &LetterId) -> bool {
+    let text = reservation(letter);
     if let Ok(target) = dir.read_link(name) {
         return target.as_bytes() == text.as_bytes();
     }
@@ -324,8 +338,12 @@ fn clear_staged(spool: &Spool, dead: &DeadRun, open: OpenFolder) -> durable::Res
     let mut folders = Vec::new();
     for entry in dead.dir.list()? {
         let entry = entry?;
-        if entry.kind == Kind::Symlink && entry.name.as_bytes().starts_with(b"in-") {
-            folders.push(PathBuf::from(dead.dir.read_link(&entry.name)?));
+        if entry.kind == Kind::File && entry.name.as_bytes().starts_with(b"in-") {
+            let path = read_whole(&dead.dir.open(&entry.name)?, MOST_PATH_LEN)?;
+            // A note that is torn was never durable, so nothing was staged by it.
+            if let Some(path) = path.strip_suffix(b"\n").filter(|path| !path.contains(&0)) {
+                folders.push(PathBuf::from(OsStr::from_bytes(path)));
+            }
         }
     }
     if folders.is_empty() {

@@ -9,9 +9,9 @@ use crate::bad;
 use crate::bodies::{self, exists, sweep_index};
 use crate::durable::{self, DirRef, Lock};
 use crate::envelopes;
+use crate::layout::Spool;
 use crate::names::Name;
 use crate::places::{Place, for_each_place};
-use crate::layout::Spool;
 use crate::run::Run;
 
 /// What is to go.

@@ -4,11 +4,82 @@
 //! for each of them: that is what each will cost when it travels alone.
 
 use mb_wire::envelope::{Prefix, read_prefix};
-use mb_wire::id::PacketId;
+use mb_wire::id::{NodeId, PacketId};
 
+use crate::bad;
 use crate::durable::{self, DirRef, Stat};
 use crate::envelopes::{self, Read};
+use crate::layout::Spool;
 use crate::names::{Name, body_name};
+use crate::places::{Place, for_each_place};
+
+/// What is asked for.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Only what is for these nodes or came from them, and what is named by `packets`; if both are empty: everything.
+    pub nodes: Vec<NodeId>,
+    /// Only these packets, one by one.
+    pub packets: Vec<PacketId>,
+    /// Every packet by itself, not a sum for each queue.
+    pub each: bool,
+}
+
+impl Asked {
+    /// Whether everything is asked for.
+    pub fn is_all(&self) -> bool {
+        self.nodes.is_empty() && self.packets.is_empty()
+    }
+
+    /// Whether the queues of `node` are asked for; those of nobody in particular only if everything is.
+    pub fn takes_node(&self, node: Option<NodeId>) -> bool {
+        self.is_all() || node.is_some_and(|node| self.nodes.contains(&node))
+    }
+}
+
+/// One thing to tell.
+#[derive(Debug)]
+pub struct Row {
+    /// The word for where it lies.
+    pub queue: &'static str,
+    /// The node that it goes to or comes from.
+    pub node: Option<NodeId>,
+    /// What it is.
+    pub what: What,
+}
+
+/// What a row is about.
+#[derive(Debug)]
+pub enum What {
+    /// A queue that is not empty.
+    Sum(Tally),
+    /// A packet, and why it is in `bad/`.
+    Packet(Waiting, Option<String>),
+}
+
+/// Tells what waits in a spool, as far as it is asked for. Packets in `bad/` are told one by one, since each has a reason.
+pub fn in_spool(spool: &Spool, asked: &Asked, tell: &mut dyn FnMut(Row)) -> durable::Result<()> {
+    for_each_place(spool, |place, dir| {
+        let (queue, node) = (place.word(), place.node());
+        let mut one = |waiting: Waiting| {
+            let why = if place == Place::Bad { bad::why(&dir, &waiting.packet)? } else { None };
+            let node = node.or(waiting.prefix.as_ref().map(|prefix| prefix.to));
+            tell(Row { queue, node, what: What::Packet(waiting, why) });
+            Ok::<(), durable::Error>(())
+        };
+        if !asked.takes_node(node) {
+            let named = asked.packets.iter().filter_map(|packet| look(&dir, packet).transpose());
+            return named.into_iter().try_for_each(|waiting| one(waiting?));
+        }
+        if asked.each || place == Place::Bad {
+            return for_each_packet(&dir, one);
+        }
+        let tally = if matches!(place, Place::Wait(_)) { tally_bodies(&dir)? } else { tally(&dir)? };
+        if tally.packet_count > 0 {
+            tell(Row { queue, node, what: What::Sum(tally) });
+        }
+        Ok(())
+    })
+}
 
 /// One packet.
 #[derive(Debug)]
@@ -34,30 +105,34 @@ pub struct Tally {
     pub len: u64,
     /// When the oldest envelope was written.
     pub since: Option<i64>,
-    /// Bodies that are here; only counted by [`Tally::add`].
-    pub here_count: u64,
-    /// Bodies that the packets list; only counted by [`Tally::add`].
-    pub body_count: u64,
+    /// Bodies that are here, and bodies that the packets list, where that was counted.
+    pub bodies: Option<(u64, u64)>,
 }
 
 impl Tally {
-    /// Counts one packet.
+    /// Counts one packet, and its bodies.
     pub fn add(&mut self, waiting: &Waiting) {
         self.packet(waiting.since);
         self.len += waiting.len;
-        self.here_count += waiting.here_count;
-        self.body_count += waiting.prefix.as_ref().map_or(0, |prefix| prefix.bodies.len() as u64);
+        let (here_count, count) = self.bodies.unwrap_or_default();
+        let listed = waiting.prefix.as_ref().map_or(0, |prefix| prefix.bodies.len() as u64);
+        self.bodies = Some((here_count + waiting.here_count, count + listed));
     }
 
     fn packet(&mut self, since: i64) {
         self.packet_count += 1;
         self.since = Some(self.since.map_or(since, |oldest| oldest.min(since)));
     }
+}
 
-    /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
-        self.packet_count == 0
-    }
+/// Counts a folder by its envelopes, which say how many bodies there should be.
+fn tally_bodies(dir: &DirRef) -> durable::Result<Tally> {
+    let mut tally = Tally::default();
+    for_each_packet(dir, |waiting| {
+        tally.add(&waiting);
+        Ok::<(), durable::Error>(())
+    })?;
+    Ok(tally)
 }
 
 /// Counts a folder by its names alone: one look at each, no file is opened.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mb_carry::copy::Work;
@@ -31,7 +32,8 @@ pub fn secrets(number: u8) -> NodeSecrets {
 }
 
 pub fn id(number: u8) -> NodeId {
-    secrets(number).id()
+    static IDS: LazyLock<[NodeId; 3]> = LazyLock::new(|| [NORTH, SOUTH, EAST].map(|number| secrets(number).id()));
+    IDS[usize::from(number - NORTH)]
 }
 
 /// A packet as it should arrive.

@@ -51,8 +51,9 @@ impl Home {
         Home::open_in(dir, rustix::process::geteuid().as_raw())
     }
 
-    /// Opens `dir` for the user `uid`.
-    fn open_in(dir: DirRef, uid: u32) -> Result<Home, HomeError> {
+    /// Opens `dir` for the user `uid`. Public for the fuzzer only.
+    #[doc(hidden)]
+    pub fn open_in(dir: DirRef, uid: u32) -> Result<Home, HomeError> {
         guard::check_dir(&dir, uid)?;
         let card = read::key_file(&dir, uid)?.ok_or_else(|| HomeError::NotHere(dir.path().to_owned()))?.card;
         let config = read::config(&dir, uid)?.unwrap_or_default();

@@ -180,7 +180,9 @@ impl Look<'_> {
             self.key(&spool, key_tag(&key.public));
         }
         match day::today(&spool, now) {
-            Ok(today) => self.found.extend(today.doubt.map(|doubt| Unsound::Clock { clock: doubt.clock, last: today.day })),
+            Ok(today) => {
+                self.found.extend(today.doubt.map(|doubt| Unsound::Clock { clock: doubt.clock, last: today.day }))
+            }
             Err(error) => self.found.push(HomeError::from(error).into()),
         }
     }
@@ -216,4 +218,3 @@ fn can_write(folder: &Path) -> io::Result<()> {
     rustix::fs::access(folder, Access::EXISTS | Access::WRITE_OK | Access::EXEC_OK)?;
     if std::fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
-

@@ -30,8 +30,9 @@ mod wait;
 mod stage;
 /// A letter's content, verified and written.
 pub mod payload;
-/// A folder payload becomes a folder.
-mod unpack;
+/// A folder payload becomes a folder. Public for the fuzzer only.
+#[doc(hidden)]
+pub mod unpack;
 /// Waits until something comes.
 pub mod watch;
 

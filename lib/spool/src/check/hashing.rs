@@ -89,7 +89,14 @@ impl<'a> Hashing<'a> {
         tell: impl Fn(P, Option<Fault>) + Sync,
     ) {
         let threads = self.work.threads.get().min(MOST_THREADS);
-        let pass = Pass { known: &self.known, read: self.work.read, queue: Mutex::default(), under_way: Mutex::default(), look, tell };
+        let pass = Pass {
+            known: &self.known,
+            read: self.work.read,
+            queue: Mutex::default(),
+            under_way: Mutex::default(),
+            look,
+            tell,
+        };
         let mut cursor = None;
         loop {
             let read = |_: &mut Vec<u8>| Ok::<_, Infallible>(self.next(&pass, &mut cursor, &mut next));

@@ -41,6 +41,9 @@ pub struct Check<'a> {
     pub nodes: &'a [NodeId],
     /// The inodes that are locked, where that is known: [`held_inodes`].
     pub held: &'a (dyn Fn() -> Option<HashSet<u64>> + Sync),
+    /// Waits a moment. What looks like a crash's leavings may be the work of a program that is at it right now, and is
+    /// looked at again.
+    pub pause: &'a (dyn Fn() + Sync),
     /// Mends what is found.
     pub fix: Option<Fix<'a>>,
 }
@@ -48,12 +51,8 @@ pub struct Check<'a> {
 impl Check<'_> {
     /// Checks, and tells what is found, folder by folder.
     pub fn run(&self, tell: &mut dyn FnMut(Finding)) -> durable::Result<()> {
-        let mut walk = Walk {
-            check: self,
-            hashing: Hashing::new(self.work),
-            mender: Mender::new(self.spool, self.fix),
-            tell,
-        };
+        let mut walk =
+            Walk { check: self, hashing: Hashing::new(self.work), mender: Mender::new(self.spool, self.fix), tell };
         walk.root()?;
         if self.nodes.is_empty() { walk.mender.finish() } else { Ok(()) }
     }
@@ -167,7 +166,7 @@ impl Walk<'_> {
 
     fn packets(&mut self, dir: &DirRef, place: &Path, entry: &Entry, rule: Rule) {
         if let Some(dir) = self.open(dir, place, entry) {
-            let found = Packets { dir: &dir, place, rule }.check(&self.hashing);
+            let found = Packets { dir: &dir, place, rule }.check(&self.hashing, self.check.pause);
             self.report(found);
         }
     }
@@ -243,17 +242,33 @@ impl Walk<'_> {
             Some(name) if is_run_name(entry) && entry.kind == Kind::Dir => runs.push(name.to_owned()),
             _ => walk.fault(place, Fault::Unknown),
         });
+        runs.retain(|name| Some(name) != ours.as_ref());
         runs.sort_unstable();
-        let held = (self.check.held)();
-        for name in runs.into_iter().filter(|name| Some(name) != ours.as_ref()) {
-            let Ok(stat) = tmp.stat(name.as_ref()) else { continue };
-            let fault = match &held {
-                Some(held) if held.contains(&stat.inode.1) => continue,
-                Some(_) => Fault::Stale,
-                None => Fault::Running,
-            };
-            self.report([Found::new(place.join(&name), fault, Repair::Run(tmp.clone(), name))]);
+        let mut found = self.idle(&tmp, place, runs);
+        if !found.is_empty() {
+            // A run that begins is not locked for an instant.
+            (self.check.pause)();
+            found = self.idle(&tmp, place, found.into_iter().map(|(name, _)| name).collect());
         }
+        self.report(found.into_iter().map(|(_, found)| found));
+    }
+
+    /// Those of the runs that nobody holds, or of which that cannot be told.
+    fn idle(&self, tmp: &DirRef, place: &Path, runs: Vec<String>) -> Vec<(String, Found)> {
+        let held = (self.check.held)();
+        let idle = |name: &String| match (&held, tmp.stat(name.as_ref())) {
+            (_, Err(_)) => None,
+            (Some(held), Ok(stat)) if held.contains(&stat.inode.1) => None,
+            (Some(_), _) => Some(Fault::Stale),
+            (None, _) => Some(Fault::Running),
+        };
+        let found = runs.into_iter().filter_map(|name| idle(&name).map(|fault| (name, fault)));
+        found
+            .map(|(name, fault)| {
+                let repair = Repair::Run(tmp.clone(), name.clone());
+                (name.clone(), Found::new(place.join(&name), fault, repair))
+            })
+            .collect()
     }
 
     /// `body/`: each shard, each body.
@@ -321,9 +336,5 @@ fn is_run_name(entry: &Entry) -> bool {
 }
 
 fn wrong_kind(dir: &DirRef, entry: &Entry) -> durable::Error {
-    durable::Error {
-        path: dir.path().join(&entry.name),
-        attempt: "open",
-        cause: durable::WrongKind::NotAFolder.into(),
-    }
+    durable::Error { path: dir.path().join(&entry.name), attempt: "open", cause: durable::WrongKind::NotAFolder.into() }
 }

@@ -48,7 +48,7 @@ type At = (PacketId, u16, Root);
 
 impl Packets<'_> {
     /// Everything that is wrong here, in the order of places.
-    pub fn check(&self, hashing: &Hashing) -> Vec<Found> {
+    pub fn check(&self, hashing: &Hashing, pause: &dyn Fn()) -> Vec<Found> {
         let listing = match Listing::read(self) {
             Ok(listing) => listing,
             Err(error) => return vec![Found::new(self.place, Fault::of_error(&error), Repair::Nothing)],
@@ -74,6 +74,10 @@ impl Packets<'_> {
         found.extend(listing.strangers);
         // Others work here at the same time: what has gone its way meanwhile is no finding.
         found.retain(|one| self.still_holds(one));
+        if found.iter().any(|one| matches!(one.fault, Fault::Missing { .. } | Fault::Orphan)) {
+            pause();
+            found.retain(|one| self.still_holds(one));
+        }
         found.sort_by(|a, b| a.place.cmp(&b.place));
         found
     }

@@ -106,7 +106,8 @@ impl World {
         let day = seen::day_dir(&self.spool, 20_090).unwrap();
         DoneMark::make(run).unwrap().settle(&day, &LetterId::from_bytes([1; 32]), run).unwrap();
         let list = StagedList { folder: "/in".into(), staged: ".mb-x-0".into(), wanted: "report".into() };
-        fs::write(self.path("self/seen/20090").join(LetterId::from_bytes([2; 32]).to_string()), list.to_bytes()).unwrap();
+        fs::write(self.path("self/seen/20090").join(LetterId::from_bytes([2; 32]).to_string()), list.to_bytes())
+            .unwrap();
         fs::write(self.path("self/seen/FLOOR"), "19980\n").unwrap();
         crate::day::work_on(&self.spool, NOW, run).unwrap();
         let key = ExchangeSecret::from_random([7; 32]);
@@ -149,6 +150,7 @@ impl World {
             work: Work { threads: NonZeroUsize::new(threads).unwrap(), ..ALONE },
             nodes,
             held: &super::held_inodes,
+            pause: &|| {},
             fix,
         };
         check.run(&mut |finding| findings.push(finding)).unwrap();
@@ -197,7 +199,8 @@ impl World {
 
     /// Both packets that share the body, and its index name.
     fn shared_found(&self) -> Vec<String> {
-        let mut found: Vec<_> = self.packets.iter().map(|packet| self.south(format!("{packet}.0"), "content")).collect();
+        let mut found: Vec<_> =
+            self.packets.iter().map(|packet| self.south(format!("{packet}.0"), "content")).collect();
         found.sort();
         found.push(format!("body/{}/{}: content", &self.shared.to_string()[..2], self.shared));
         found
@@ -240,7 +243,10 @@ fn every_flipped_byte_of_a_packet_is_found() {
     let whole = fs::read(&path).unwrap();
     for at in 0..whole.len() {
         flip(&path, at);
-        assert_eq!(world.told(world.check_with(1, &[world.east], None)), [format!("{}/tx/{}: content", world.east, world.bare)]);
+        assert_eq!(
+            world.told(world.check_with(1, &[world.east], None)),
+            [format!("{}/tx/{}: content", world.east, world.bare)]
+        );
         fs::write(&path, &whole).unwrap();
     }
     let body = world.tx(format!("{}.0", world.packets[0]));
@@ -317,13 +323,7 @@ fn a_missing_body_is_damage_before_a_journey_and_patience_after_it() {
     world.finds_and_mends(&[world.south(world.packets[0], "missing")]);
     assert!(world.in_bad(&world.packets[0]));
     let mut waiting = Vec::new();
-    let check = Check {
-        spool: &world.spool,
-        work: ALONE,
-        nodes: &[],
-        held: &|| None,
-        fix: None,
-    };
+    let check = Check { spool: &world.spool, work: ALONE, nodes: &[], held: &|| None, pause: &|| {}, fix: None };
     check.run(&mut |one| waiting.push(one.fault)).unwrap();
     assert!(matches!(waiting[..], [Fault::Waiting { number: 1, .. }]), "{waiting:?}");
 }
@@ -367,8 +367,16 @@ fn a_run_that_is_at_work_is_left_alone() {
 #[test]
 fn names_that_are_not_ours_are_told_and_stay() {
     let world = World::new();
-    let names =
-        ["stray", "self/stray", "self/seen/020090", "self/seen/20090/x", "self/keys/.mb-x", "body/zz9", "tmp/short", "bad"];
+    let names = [
+        "stray",
+        "self/stray",
+        "self/seen/020090",
+        "self/seen/20090/x",
+        "self/keys/.mb-x",
+        "body/zz9",
+        "tmp/short",
+        "bad",
+    ];
     for name in names {
         fs::write(world.path(name), "x").unwrap();
     }
@@ -429,7 +437,11 @@ fn a_damaged_state_file_is_found_and_mended() {
     let world = World::new();
     fs::write(world.path("self/seen/FLOOR"), "").unwrap();
     world.fix();
-    assert_eq!(fs::read_to_string(world.path("self/seen/FLOOR")).unwrap(), "19997\n", "never later than what is forgotten");
+    assert_eq!(
+        fs::read_to_string(world.path("self/seen/FLOOR")).unwrap(),
+        "19997\n",
+        "never later than what is forgotten"
+    );
 }
 
 /// Threat: 26.
@@ -500,4 +512,48 @@ fn a_body_with_many_names_is_read_once() {
     );
     assert_eq!(read.into_inner(), 2 * (PIECE_LEN as u64 + 5 + 32), "once for each name that it should have");
     assert_eq!(counted.into_inner(), 2, "the verdict is told for each name that says something wrong");
+}
+
+/// Locks work; a publisher and a check that mends take turns at every call, in many orders: nothing goes to `bad/`,
+/// nothing is missing, and the publisher never notices.
+/// Threat: 25.
+#[test]
+fn mending_beside_a_publisher_harms_nothing() {
+    use crate::durable::memory::{Options, World as Model};
+    for seed in 0..300 {
+        let model = Model::new(seed);
+        let spool = Spool::new(model.file_system(Options::default()), node(1).id());
+        let south = node(2).id();
+        // What a crash left, so that there is something to mend.
+        let tx = spool.queue(&south, Queue::Tx).unwrap();
+        tx.create(body_name(&PacketId::from_bytes([5; 32]), 0).as_ref(), 0o600).unwrap();
+        let publish = || {
+            let run = Run::start(&spool, [1; 16]).unwrap();
+            let batch = Batch::new(&spool, &run).unwrap();
+            let (bytes, own) = sealed_body(1, 100);
+            let made = write(&run, &batch, &bytes, own.root);
+            batch.add(south, &envelope(south, 1, &[own]), &[made]).unwrap();
+            batch.commit(None).unwrap();
+        };
+        let mend = || {
+            let run = Run::start(&spool, [2; 16]).unwrap();
+            let fix = Fix { run: Some(&run), now: NOW, open: &real::open_root };
+            // Runs in tmp/ are not this test's business: each has its lock.
+            let held = || {
+                let tmp = spool.find(&["tmp"]).unwrap()?;
+                let stats = tmp.list().unwrap().filter_map(|entry| tmp.stat(&entry.ok()?.name).ok());
+                Some(stats.map(|stat| stat.inode.1).collect())
+            };
+            let check = Check { spool: &spool, work: ALONE, nodes: &[], held: &held, pause: &|| {}, fix: Some(fix) };
+            check.run(&mut |finding| assert!(!matches!(finding.mended, Mended::Failed(..)), "{finding:?}")).unwrap();
+        };
+        model.interleave(seed, vec![Box::new(publish), Box::new(mend)]);
+        let mut found = Vec::new();
+        let check = Check { spool: &spool, work: ALONE, nodes: &[], held: &|| None, pause: &|| {}, fix: None };
+        check.run(&mut |finding| found.push(finding)).unwrap();
+        found.retain(|finding| finding.fault.is_damage());
+        assert!(found.is_empty(), "seed {seed}: {found:?}");
+        let names: Vec<_> = tx.list().unwrap().map(|entry| entry.unwrap().name).collect();
+        assert!(names.len() == 2 && !crate::bodies::exists(&**spool.root(), "bad").unwrap(), "seed {seed}: {names:?}");
+    }
 }

@@ -1,0 +1,111 @@
+"""Tables, in Markdown."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+from statistics import median
+
+from worlds import Nncp, Ours
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def results(place_index, measured):
+    """A row for each step. `measured`: {step: {side name: [Taken]}}, `place_index`: which of the targets."""
+    head = [
+        "work", "NNCP", "ours", "NNCP / ours", "target", "", "CPU: NNCP", "CPU: ours", "CPU: ours / NNCP",
+        "peak MiB: NNCP", "peak MiB: ours",
+    ]  # fmt: skip
+    rows = []
+    for step, taken in measured.items():
+        ours, nncp = taken.get(Ours.name, []), taken.get(Nncp.name, [])
+        rows.append(time_row(step, step.targets[place_index], nncp, ours))
+        if step.weighs_stick:
+            rows.append(bytes_row(step.targets[place_index], nncp, ours))
+    return table(head, rows)
+
+
+def time_row(step, target, nncp, ours):
+    gain = quotient([one.wall for one in nncp], [one.wall for one in ours])
+    work = quotient([one.cpu for one in ours], [one.cpu for one in nncp])
+    return [
+        step.title, spread([one.wall for one in nncp]), spread([one.wall for one in ours]), *against(gain, target),
+        cpu(nncp), cpu(ours), "–" if work is None else f"{work:.2f}", peak(nncp), peak(ours),
+    ]  # fmt: skip
+
+
+def bytes_row(target, nncp, ours):
+    sizes = [[one.stick_bytes for one in side] for side in (nncp, ours)]
+    shown = [f"{median(side) / (1 << 20):,.1f} MiB" for side in sizes]
+    return ["– bytes on the stick", *shown, *against(quotient(*sizes), target), *[""] * 5]
+
+
+def against(gain, target):
+    if gain is None:
+        return "–", "–", ""
+    if target is None:
+        return f"{gain:.2f}", "–", ""
+    return f"**{gain:.2f}**", f"{target:g}", "reached" if gain >= target else "missed"
+
+
+def quotient(above, below):
+    """Of medians; None where a side did not run."""
+    return median(above) / median(below) if above and below else None
+
+
+def spread(seconds):
+    if not seconds:
+        return "–"
+    middle = show(median(seconds))
+    return middle if len(seconds) == 1 else f"{middle} ({show(min(seconds))}–{show(max(seconds))})"
+
+
+def show(seconds):
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+
+
+def cpu(side):
+    """User and system seconds."""
+    if not side:
+        return "–"
+    user, system = median(one.user for one in side), median(one.system for one in side)
+    return f"{show(user)} + {show(system)}"
+
+
+def peak(side):
+    return f"{max(one.peak_kib for one in side) / 1024:.1f}" if side else "–"
+
+
+def syncs(rows):
+    """`rows`: (title, packets, NNCP's {call: count}, ours)."""
+    head = ["work", "packets", "NNCP", "ours"]
+    return table(head, [[title, count, calls(nncp), calls(ours)] for title, count, nncp, ours in rows])
+
+
+def calls(counts):
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def machine():
+    model = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30
+    return f"{os.cpu_count()} cores ({model}), {memory} GiB, Linux {platform.release()}"
+
+
+def versions(programs):
+    return f"{output(programs / 'mb-send', '--version')} at commit {commit()}; {output('nncp-file', '-version')}"
+
+
+def commit():
+    here = Path(__file__).parent
+    known = output("git", "-C", here, "describe", "--always", "--dirty")
+    return known or "unknown"
+
+
+def output(*words):
+    done = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.stdout.split("\n")[0].strip()

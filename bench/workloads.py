@@ -1,0 +1,233 @@
+"""What is compared: chains of steps. Each step finds what the one before it left, as packets do on their way.
+
+A step's commands are shell scripts that run in the side's folder (see worlds.py). `targets` are those of the issue, NNCP's
+time over ours, on disk and in memory.
+"""
+
+from dataclasses import dataclass, field
+from filecmp import cmp
+from typing import Callable, Optional
+
+SMALL_COUNT = 2_000
+MARK_COUNT = 10_000
+QUEUE_COUNT = 100_000
+RECIPIENTS = ("south", *(f"node{number}" for number in range(2, 11)))
+
+
+def nothing(_side):
+    """A step that needs no preparation, or leaves nothing to look at."""
+
+
+@dataclass(eq=False)
+class Step:
+    name: str
+    title: str
+    ours: str
+    nncp: Optional[str]
+    targets: tuple = (None, None)
+    # How often the commands run within one measurement, which is divided by it: for what takes milliseconds.
+    times: int = 1
+    prepare: Callable = nothing
+    check: Callable = nothing
+    weighs_stick: bool = False
+
+
+@dataclass(eq=False)
+class Chain:
+    name: str
+    steps: list
+    # Room needed, in units of the large file, beside the input.
+    room: float
+    recipients: tuple = ("south",)
+    files: dict = field(default_factory=dict)
+    prepare: Callable = nothing
+    # Only for its peak memory: once, and only on the memory file system.
+    is_for_memory: bool = False
+
+
+def delivered(name):
+    """A check: are the input `name`, or all files in that folder, there, each byte, and nothing else?"""
+
+    def check(side):
+        source = side.folder.parent / "files" / name
+        wanted = {path.name: path for path in (source.iterdir() if source.is_dir() else [source])}
+        come = {path.name: path for path in side.incoming().iterdir()}
+        if come.keys() != wanted.keys():
+            raise SystemExit(f"bench: {side.name}: {len(come)} files came, not {len(wanted)}")
+        for file_name, path in come.items():
+            if not cmp(path, wanted[file_name], shallow=False):
+                raise SystemExit(f"bench: {path} is not what was sent")
+
+    return check
+
+
+def remember(side):
+    side.remember()
+
+
+def restore(side):
+    side.restore()
+
+
+def stick_steps(suffix, what, disk, memory):
+    """Out, in, toss: alike for large and small."""
+    return [
+        Step(
+            f"out-{suffix}",
+            f"stick out, {what}",
+            "mb-xfer -C north --out --node south stick",
+            "nncp-xfer -cfg north.hjson -quiet -mkdir -tx stick",
+            (disk, memory),
+        ),
+        Step(
+            f"in-{suffix}",
+            f"stick in, {what}",
+            "mb-xfer -C south --in stick",
+            "nncp-xfer -cfg south.hjson -quiet -rx stick",
+            (disk, memory),
+        ),
+        Step(
+            f"toss-{suffix}",
+            f"toss, {what}",
+            "mb-toss -C south",
+            "nncp-toss -cfg south.hjson -quiet",
+            (disk, memory),
+            prepare=remember if suffix == "small" else nothing,
+            check=delivered(suffix),
+        ),
+    ]
+
+
+LARGE = Chain(
+    "large",
+    [
+        Step(
+            "pack-large",
+            "pack 1 GiB of random bytes",
+            "mb-send -C north -t south ../files/large",
+            "nncp-file -cfg north.hjson -quiet ../files/large south:",
+            (1.0, 2.0),
+        ),
+        Step(
+            "check-large",
+            "check 1 GiB in the spool",
+            "mb-check -C north",
+            "nncp-check -cfg north.hjson -quiet",
+            (1.5, 1.5),
+        ),
+        *stick_steps("large", "1 GiB", 1.0, 1.8),
+    ],
+    room=4.2,
+)
+
+SMALL = Chain(
+    "small",
+    [
+        Step(
+            "pack-small",
+            "pack 2,000 files of 1 KiB: one mb-send, 2,000 nncp-file",
+            "mb-send -C north -t south ../files/small/*",
+            "for file in ../files/small/*; do nncp-file -cfg north.hjson -quiet $file south:; done",
+            (30, 40),
+        ),
+        *stick_steps("small", "2,000 packets", 15, 3),
+        Step(
+            "toss-seen",
+            "toss, 2,000 packets, against nncp-toss -seen",
+            "mb-toss -C south",
+            "nncp-toss -cfg south.hjson -quiet -seen",
+            (20, 3),
+            prepare=restore,
+            check=delivered("small"),
+        ),
+    ],
+    room=0.2,
+    files={"small": (SMALL_COUNT, 1 << 10)},
+)
+
+ONE = Chain(
+    "one",
+    [
+        Step(
+            "pack-one",
+            "pack one file of 1 KiB",
+            "mb-send -C north -t south ../files/1k",
+            "nncp-file -cfg north.hjson -quiet ../files/1k south:",
+            (1.0, 3.0),
+            times=20,
+        )
+    ],
+    room=0.1,
+)
+
+TEN = Chain(
+    "ten",
+    [
+        Step(
+            "ten-large",
+            "1 GiB to 10 nodes: packed, and on one stick",
+            "mb-send -C north "
+            + " ".join(f"-t {name}" for name in RECIPIENTS)
+            + " ../files/large && mb-xfer -C north --out --all stick",
+            f"for to in {' '.join(RECIPIENTS)}; do nncp-file -cfg north.hjson -quiet ../files/large $to:; done"
+            " && nncp-xfer -cfg north.hjson -quiet -mkdir -tx stick",
+            (8, 8),
+            weighs_stick=True,
+        )
+    ],
+    room=11.2,
+    recipients=RECIPIENTS,
+)
+
+STAT = Chain(
+    "stat",
+    [
+        Step(
+            "stat",
+            "start: stat of an empty spool",
+            "mb-stat -C north",
+            "nncp-stat -cfg north.hjson",
+            (2, 2),
+            times=50,
+        )
+    ],
+    room=0.1,
+)
+
+IDLE = Chain(
+    "idle",
+    [
+        Step(
+            "idle-toss",
+            "toss with nothing to do beside 10,000 marks",
+            "mb-toss -C south",
+            "nncp-toss -cfg south.hjson -quiet -seen",
+            (2, 2),
+            times=50,
+        )
+    ],
+    room=0.3,
+    files={"empty": (MARK_COUNT, 0)},
+    prepare=lambda side: side.deliver_marks(MARK_COUNT),
+)
+
+# NNCP would pack for ten minutes, so only ours; its peak does not grow much with the queue (facts: 6 to 12 MiB).
+QUEUE = Chain(
+    "queue",
+    [
+        Step(
+            "queue-pack",
+            "pack 100,000 files of 1 KiB",
+            "find ../files/queue -type f | mb-send -C north -t south --files-from -",
+            None,
+        ),
+        Step("queue-out", "stick out, 100,000 packets", "mb-xfer -C north --out --node south stick", None),
+        Step("queue-in", "stick in, 100,000 packets", "mb-xfer -C south --in stick", None),
+        Step("queue-toss", "toss, 100,000 packets", "mb-toss -C south", None, check=delivered("queue")),
+    ],
+    room=3.0,
+    files={"queue": (QUEUE_COUNT, 1 << 10)},
+    is_for_memory=True,
+)
+
+CHAINS = [LARGE, SMALL, ONE, TEN, STAT, IDLE, QUEUE]

@@ -1,0 +1,95 @@
+//! Envelopes, from outside in.
+
+use mb_wire::cbor;
+use mb_wire::envelope::{Content, EnvelopeError, Opened, PREFIX_MOST, open, packet_id, read_prefix};
+use mb_wire::size::{ENVELOPE_MOST, class};
+
+use crate::hand::{self, ALICE, BOB, EXCHANGE, FIXED_HEAD};
+use crate::input::Input;
+
+/// Bytes that a sealed part has at least.
+const SEALED_LEAST: usize = 20;
+
+/// 1: a prefix, in a file that is right otherwise; else the file as it comes.
+pub fn prefix(data: &[u8]) {
+    let mut input = Input(data);
+    let file = match input.byte() {
+        1 => file_around(input.0),
+        _ => data.to_vec(),
+    };
+    let _ = packet_id(&file);
+    if let Ok(prefix) = read_prefix(&file) {
+        assert!(prefix.nice > 0 && prefix.suite == 1 && prefix.bodies.len() <= 1024);
+        assert!(file.len() <= ENVELOPE_MOST && class(file.len() as u64) == file.len() as u64);
+        let (content, ..) = cbor::split_bytes(&file, PREFIX_MOST).expect("a prefix was read from it");
+        // Of each key one spelling: what was read says all that there is.
+        assert_eq!(content.len() + 1, prefix_len(&prefix) + 1);
+    }
+}
+
+fn file_around(content: &[u8]) -> Vec<u8> {
+    let mut file = [cbor::bytes_item(content), vec![0xf6]].concat();
+    file.resize(class((file.len() + SEALED_LEAST) as u64) as usize, 0);
+    file
+}
+
+/// How long the encoding of a prefix is.
+fn prefix_len(prefix: &mb_wire::envelope::Prefix) -> usize {
+    use ciborium::Value;
+    let bodies = prefix.bodies.iter().map(|b| Value::Array(vec![hand::bytes(*b.root.as_bytes()), b.size.into()]));
+    let map = hand::map([
+        ("v", 1.into()),
+        ("to", hand::bytes(*prefix.to.as_bytes())),
+        ("end", prefix.end.into()),
+        ("tag", hand::bytes(*prefix.tag.as_bytes())),
+        ("nice", prefix.nice.into()),
+        ("share", hand::bytes(prefix.share)),
+        ("suite", prefix.suite.into()),
+        ("bodies", Value::Array(bodies.collect())),
+        ("commit", hand::bytes(prefix.commit)),
+    ]);
+    cbor::encode(&map).len()
+}
+
+/// A whole file, all cryptography honest.
+pub fn envelope(data: &[u8]) {
+    if let Ok(opened) = open_as_bob(data) {
+        let _ = read(opened);
+    }
+}
+
+/// 0: the inner part; 1: all of the plaintext; else its content, from alice and honestly signed. Sealed to bob.
+pub fn inner(data: &[u8]) {
+    let mut input = Input(data);
+    let door = input.byte();
+    let (plain, is_signed) = match door {
+        0 => (hand::inner(input.0), false),
+        1 => (input.0.to_vec(), false),
+        hops => (hand::inner(&hand::with_hop(&FIXED_HEAD, hops, input.0)), true),
+    };
+    match open_as_bob(&hand::seal_plain(&FIXED_HEAD, &plain)) {
+        Ok(opened) => {
+            assert!((1..=16).contains(&opened.hops));
+            let refused = read(opened);
+            assert!(!is_signed || !matches!(refused, Some(EnvelopeError::Signature(_) | EnvelopeError::Key(_))));
+        }
+        // The seal is ours, and opens.
+        Err(error) => assert!(!matches!(error, EnvelopeError::Seal(_) | EnvelopeError::Prefix(_)), "{error}"),
+    }
+}
+
+fn open_as_bob(file: &[u8]) -> Result<Opened, EnvelopeError> {
+    open(file, BOB.id(), |tag| (tag == EXCHANGE.tag()).then_some(&*EXCHANGE))
+}
+
+/// Reads on to the letter; what is refused on the way.
+fn read(opened: Opened) -> Option<EnvelopeError> {
+    let prefix = opened.prefix.clone();
+    match opened.verify_hop(&ALICE.identity_key()) {
+        Ok(Content::Letter(letter)) => {
+            let _ = letter.verify(&ALICE.identity_key(), &prefix);
+            None
+        }
+        Err(error) => Some(error),
+    }
+}
