@@ -31,7 +31,7 @@ def processor():
 
 
 def memory_copy():
-    source, target = memoryview(os.urandom(MIB) * 256), bytearray(256 * MIB)
+    source, target = os.urandom(MIB) * 256, memoryview(bytearray(256 * MIB))
     target[:] = source
     start = time.perf_counter()
     for _ in range(8):

@@ -85,13 +85,19 @@ struct Found {
     dir: DirRef,
 }
 
-/// An id is looked for in the spool; everything else is a file.
+/// A file if there is one of that name; else an id, which is looked for in the spool.
 fn find(word: &str, known: &Known, program: &Program) -> Result<Found, Failed> {
-    let (Ok(packet), Some(home)) = (word.parse::<PacketId>(), known.home()) else { return open(word) };
-    let found = holding(&program.spool(home)?, &packet)?.into_iter().next();
-    let Some((_, dir)) = found else {
-        let missing = || Complaint::new(Class::No, format!("{packet}: not in the spool")).into();
-        return if Path::new(word).exists() { open(word) } else { Err(missing()) };
+    let Ok(packet) = word.parse::<PacketId>() else { return open(word) };
+    if Path::new(word).exists() {
+        return open(word);
+    }
+    let spool = match known.home() {
+        Some(home) => program.spool(home)?,
+        // Says why there is none.
+        None => program.spool(&program.home()?)?,
+    };
+    let Some((_, dir)) = holding(&spool, &packet)?.into_iter().next() else {
+        return Err(Complaint::new(Class::No, format!("{packet}: not in the spool")).into());
     };
     let found = Found::read(dir, word.as_ref())?;
     if packet_id(&found.file) == packet {

@@ -161,12 +161,11 @@ fn a_stick_that_lacks_a_body_says_which_packet_needs_it() {
 fn only_the_nodes_asked_for_are_looked_at() {
     let (world, north, south) = world();
     let stick = stick(&world, &north, &south);
-    flip(&files(&stick.join("mailbag").join(south.id()))[0], 9);
     flip(&files(&stick.join("mailbag/body"))[0], 9);
     flip(&body(&north, &south), 9);
     let only = |node: &str| north.command(["mb-check", "--node", node]).arg(&stick).run();
     only("north").silent();
-    assert_eq!(only("south").stdout.split(|byte| *byte == b'\n').count(), 3, "two lines");
+    assert_eq!(only("south").code, 1);
     north.run(["mb-check", "--node", "north"]).silent();
     assert_eq!(north.run(["mb-check", "--node", "south"]).code, 1);
 }
@@ -278,7 +277,8 @@ fn what_only_looks_neither_writes_nor_locks() {
         let is_harmless = |line: &&str| {
             let opens =
                 line.contains("open") && !["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| line.contains(flag));
-            opens || line.contains("F_DUPFD_CLOEXEC") || line.contains("F_GETFD") || line.contains("F_GETFL")
+            let goes_on = line.contains("resumed>");
+            opens || goes_on || line.contains("F_DUPFD_CLOEXEC") || line.contains("F_GETFD") || line.contains("F_GETFL")
         };
         let wrong: Vec<_> = said.lines().filter(|line| line.contains('(') && !is_harmless(line)).collect();
         assert!(wrong.is_empty() && said.contains("open"), "{words:?}: {wrong:#?}");

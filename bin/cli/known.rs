@@ -1,8 +1,8 @@
 //! Nodes by name, where a configuration is at hand; a stick can be looked at without one.
 
-use crate::{Class, Complaint, Failed, Program};
+use crate::{Class, Complaint, Failed, Program, env};
 use mb_node::config::KnownNode;
-use mb_node::home::Home;
+use mb_node::home::{Home, HomeError};
 use mb_node::toss::Nodes;
 use mb_wire::id::NodeId;
 
@@ -10,12 +10,13 @@ use mb_wire::id::NodeId;
 pub struct Known(Option<Home>);
 
 impl Program {
-    /// The known nodes, or none where there is no configuration, or none that can be used; `-v` says why.
+    /// The known nodes, or none where there is no configuration. One that cannot be used is told, and is as good as none.
     pub fn known(&self) -> Known {
-        match self.home() {
+        match Home::open(&Home::find(self.common().config.as_deref(), &env)) {
             Ok(home) => Known(Some(home)),
-            Err(failure) => {
-                self.detail(format_args!("{failure}; nodes are shown by their ids"));
+            Err(HomeError::NotHere(_)) => Known(None),
+            Err(error) => {
+                self.note(format_args!("{error}; nodes are shown by their ids"));
                 Known(None)
             }
         }

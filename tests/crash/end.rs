@@ -48,8 +48,8 @@ pub fn half_delivered(scenario: &Scenario, yard: &Yard) -> Vec<String> {
         let mut there = without_reserved(scenario, yard.tree(place));
         there.retain(|path, _| !is_staged(path));
         if reserves(scenario) {
-            // The reservation of a file is a link to nowhere.
-            there.retain(|path, _| yard.path(place).join(path).exists());
+            // The reservation of a file is a link to nowhere, that of a folder is an empty one.
+            there.retain(|path, _| !is_reservation(&yard.path(place).join(path)) || path.iter().nth(1).is_some());
         }
         let mut wanted = expected(yard, names);
         wanted.retain(|path, _| top(path).is_some_and(|top| there.contains_key(top)));
@@ -68,6 +68,10 @@ fn top(path: &Path) -> Option<&Path> {
 
 fn reserves(scenario: &Scenario) -> bool {
     scenario.lacks.iter().any(|(name, _)| *name == "renameat2")
+}
+
+fn is_reservation(path: &Path) -> bool {
+    !path.exists() || path.is_dir() && entries(path).is_empty()
 }
 
 /// Where every rename replaces, the name of a folder is reserved by an empty folder, which a kill may leave behind: then

@@ -80,7 +80,7 @@ impl Called {
         faults.extend(self.changes().then_some(Fault::Kill));
         for error in self.errors() {
             faults.push(Fault::Once(error));
-            faults.extend(self.changes().then_some(Fault::FromHere(error)));
+            faults.extend((self.changes() && *error != "EDQUOT").then_some(Fault::FromHere(error)));
         }
         faults
     }

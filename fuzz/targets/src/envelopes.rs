@@ -23,7 +23,7 @@ pub fn prefix(data: &[u8]) {
         assert!(file.len() <= ENVELOPE_MOST && class(file.len() as u64) == file.len() as u64);
         let (content, ..) = cbor::split_bytes(&file, PREFIX_MOST).expect("a prefix was read from it");
         // Of each key one spelling: what was read says all that there is.
-        assert_eq!(content.len() + 1, prefix_len(&prefix) + 1);
+        assert_eq!(content.len(), prefix_len(&prefix));
     }
 }
 
@@ -63,9 +63,9 @@ pub fn inner(data: &[u8]) {
     let mut input = Input(data);
     let door = input.byte();
     let (plain, is_signed) = match door {
-        0 => (hand::inner(input.0), false),
+        0 => (hand::behind_length(input.0), false),
         1 => (input.0.to_vec(), false),
-        hops => (hand::inner(&hand::with_hop(&FIXED_HEAD, hops, input.0)), true),
+        hops => (hand::behind_length(&hand::with_hop(&FIXED_HEAD, hops, input.0)), true),
     };
     match open_as_bob(&hand::seal_plain(&FIXED_HEAD, &plain)) {
         Ok(opened) => {

@@ -12,7 +12,8 @@ pub fn folder(data: &[u8]) {
     let sliced = read(slices(input.0, cut));
     assert_eq!(whole, sliced);
     if let Ok(entries) = whole {
-        let again: Vec<u8> = entries.iter().flat_map(|(entry, content)| [encode_entry(entry), content.clone()].concat()).collect();
+        let again: Vec<u8> =
+            entries.iter().flat_map(|(entry, content)| [encode_entry(entry), content.clone()].concat()).collect();
         assert_eq!(again, input.0);
         assert!(entries.iter().all(|(entry, content)| entry.content_len() == content.len() as u64));
     }

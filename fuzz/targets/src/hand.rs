@@ -101,22 +101,17 @@ pub fn seal_plain(head: &[u8], plain: &[u8]) -> Vec<u8> {
 }
 
 /// n and the inner part.
-pub fn inner(inner: &[u8]) -> Vec<u8> {
+pub fn behind_length(inner: &[u8]) -> Vec<u8> {
     [&(inner.len() as u32).to_be_bytes(), inner].concat()
 }
 
 /// An inner part from alice with this content (CBOR, as it stands), honestly signed.
 pub fn with_hop(head: &[u8], hops: u8, content: &[u8]) -> Vec<u8> {
     let (prefix, ..) = cbor::split_bytes(head, usize::MAX).expect("our own head begins with a byte string");
-    let parts: [&[u8]; 5] = [
-        &hash(Label::Prefix, &[prefix]),
-        ALICE.id().as_bytes(),
-        BOB.id().as_bytes(),
-        &[hops],
-        &hash(Label::Hop, &[content]),
-    ];
-    let sig = ALICE.sign(Label::Hop, &parts);
-    let start = map([("sig", bytes(sig)), ("from", bytes(*ALICE.id().as_bytes())), ("hops", hops.into())]);
+    let (from, to) = (ALICE.id(), BOB.id());
+    let (prefix, digest) = (hash(Label::Prefix, &[prefix]), hash(Label::Hop, &[content]));
+    let sig = ALICE.sign(Label::Hop, &[&prefix, from.as_bytes(), to.as_bytes(), &[hops], &digest]);
+    let start = map([("sig", bytes(sig)), ("from", bytes(*from.as_bytes())), ("hops", hops.into())]);
     let mut out = cbor::encode(&start);
     // A map of four.
     out[0] += 1;
@@ -126,7 +121,7 @@ pub fn with_hop(head: &[u8], hops: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// What is sealed in an envelope to bob: n, inner and zeros. For making seeds of vectors.
-pub fn open(file: &[u8]) -> Option<Vec<u8>> {
+pub fn open_by_hand(file: &[u8]) -> Option<Vec<u8>> {
     let (content, item, _) = cbor::split_bytes(file, file.len()).ok()?;
     let map: Value = ciborium::from_reader(content).ok()?;
     let share = map.as_map()?.iter().find(|(key, _)| key.as_text() == Some("share"))?.1.as_bytes()?;

@@ -70,7 +70,9 @@ pub fn card(data: &[u8]) {
         assert_eq!(Card::parse(&card.to_text()).as_ref(), Ok(&card));
         for today in card.keys.iter().flat_map(|key| [key.use_until, key.gone_after, u32::MAX]) {
             let key = card.exchange_key(today);
-            assert!(key.is_ok_and(|key| key.use_until == 0 || key.use_until >= today) || card.exchange_key(today).is_err());
+            assert!(
+                key.is_ok_and(|key| key.use_until == 0 || key.use_until >= today) || card.exchange_key(today).is_err()
+            );
         }
     }
 }

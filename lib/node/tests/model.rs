@@ -650,3 +650,210 @@ fn a_cut_world_stops() {
     assert!(is_cut(&error));
     assert!(files.len() == 4, "three envelopes and a body");
 }
+
+/// Threat: 23. Threat: 24.
+/// A toss is killed, the next one does all the rest and says so, and then the power goes: what the killed one did and had
+/// not come to sync is as durable as everything else.
+#[test]
+fn what_a_killed_toss_did_not_sync_the_next_one_does() {
+    let (north, south, inputs) = (Actor::new("north", 1), Actor::new("south", 2), Inputs::new());
+    let files = packets(&north, &south.known, &inputs);
+    let folder = folder_of(&north.known);
+    for (name, fs, locks) in variants() {
+        for seed in 0..seeds() {
+            at_every_step(|step| {
+                let what = format!("{name}, seed {seed}, killed at step {step}");
+                let random = Stream::new(seed + 90);
+                let before = world(seed, fs.clone());
+                before.locks(locks);
+                put(&before, south.id(), &files);
+                before.cut_at(step);
+                let _ = toss(&before, &south, &north.known, &random);
+                let was_killed = before.is_cut();
+                let next = before.after_kill();
+                next.locks(LockMode::Work);
+                toss(&next, &south, &north.known, &random).unwrap_or_else(|e| panic!("{what}: {e}\n{}", next.dump()));
+                let after = next.after_crash(seed);
+                assert_settled(&after, &what);
+                toss(&after, &south, &north.known, &random).unwrap_or_else(|e| panic!("{what}: {e}\n{}", after.dump()));
+                assert_eq!(delivered_names(&after, &folder), ["folder", "large", "small"], "{what}\n{}", after.dump());
+                assert_whole(&after, &folder, &what);
+                assert_clean(&after, &folder, &what);
+                was_killed
+            });
+        }
+    }
+}
+
+/// Every letter whose packet is gone is marked as delivered: nobody comes back to a list.
+fn assert_settled(world: &World, what: &str) {
+    let tree = world.tree();
+    let waits = tree.keys().any(|path| path.to_string_lossy().contains("/self/rx/"));
+    for (path, node) in &tree {
+        let is_record = path.to_string_lossy().contains("/self/seen/") && path.iter().count() == 6;
+        let is_list = matches!(node, Node::File(content) if !content.is_empty());
+        assert!(waits || !is_record || !is_list, "{what}: {} was never settled\n{}", path.display(), world.dump());
+    }
+}
+
+/// Threat: 23. Threat: 24.
+/// The same of a send under one key.
+#[test]
+fn what_a_killed_send_did_not_sync_the_next_one_does() {
+    let (north, south, east) = (Actor::new("north", 1), Actor::new("south", 2), Actor::new("east", 3));
+    let inputs = Inputs::new();
+    let once = || Options { once: Some("key".into()), ..options() };
+    for (name, fs, locks) in variants() {
+        for seed in 0..seeds() {
+            at_every_step(|step| {
+                let what = format!("{name}, seed {seed}, killed at step {step}");
+                let random = Stream::new(seed + 100);
+                let recipients = [to(&south.known), to(&east.known)];
+                let before = world(seed, fs.clone());
+                before.locks(locks);
+                before.cut_at(step);
+                let _ = send(&before, &north, &recipients, &inputs.list, &once(), &random);
+                let was_killed = before.is_cut();
+                let next = before.after_kill();
+                next.locks(LockMode::Work);
+                let sent = send(&next, &north, &recipients, &inputs.list, &once(), &random);
+                sent.unwrap_or_else(|e| panic!("{what}: {e}\n{}", next.dump()));
+                let after = next.after_crash(seed);
+                run_next(&after, &north, &random);
+                assert_eq!(sent_packets(&after, [&south.known, &east.known]).len(), 6, "{what}\n{}", after.dump());
+                let again = send(&after, &north, &recipients, &inputs.list, &once(), &random);
+                again.unwrap_or_else(|e| panic!("{what}: {e}\n{}", after.dump()));
+                assert_eq!(sent_packets(&after, [&south.known, &east.known]).len(), 6, "{what}: again\n{}", after.dump());
+                was_killed
+            });
+        }
+    }
+}
+
+/// Threat: 23.
+/// The short way of a single small packet.
+#[test]
+fn a_power_cut_at_any_step_of_a_lone_send_leaves_it_there_or_not() {
+    let (north, south) = (Actor::new("north", 1), Actor::new("south", 2));
+    let inputs = Inputs::new();
+    for (name, fs, locks) in variants() {
+        for seed in 0..seeds() {
+            at_every_step(|step| {
+                let what = format!("{name}, seed {seed}, step {step}");
+                let random = Stream::new(seed + 110);
+                let before = world(seed, fs.clone());
+                before.locks(locks);
+                before.cut_at(step);
+                let sent = send(&before, &north, &[to(&south.known)], &inputs.list[..1], &options(), &random);
+                let after = before.after_crash(seed * 19 + step);
+                after.locks(LockMode::Work);
+                run_next(&after, &north, &random);
+                let there = sent_packets(&after, [&south.known, &north.known]).len();
+                assert!(there == 1 || sent.is_err(), "{what}: it said that it is sent\n{}", after.dump());
+                assert_clean(&after, "/none", &what);
+                before.is_cut()
+            });
+        }
+    }
+}
+
+/// The one body among the files of a queue, and the packet that lists it.
+fn body_of(files: &BTreeMap<String, Vec<u8>>) -> (String, String) {
+    let body = files.keys().find(|name| name.contains('.')).expect("one letter has a body").clone();
+    let packet = body.split('.').next().expect("a name").to_owned();
+    (packet, body)
+}
+
+fn only(files: &BTreeMap<String, Vec<u8>>, names: &[&String]) -> BTreeMap<String, Vec<u8>> {
+    names.iter().map(|name| ((*name).clone(), files[*name].clone())).collect()
+}
+
+/// Threat: 23.
+/// The envelope comes first, its body later; the power goes while it is put aside, or when the body has come.
+#[test]
+fn a_power_cut_at_any_step_of_waiting_delivers_exactly_once() {
+    let (north, south, inputs) = (Actor::new("north", 1), Actor::new("south", 2), Inputs::new());
+    let files = packets(&north, &south.known, &inputs);
+    let (packet, body) = body_of(&files);
+    let folder = folder_of(&north.known);
+    for (name, fs, locks) in variants() {
+        for (seed, late) in (0..seeds()).flat_map(|seed| [(seed, false), (seed, true)]) {
+            at_every_step(|step| {
+                let what = format!("{name}, seed {seed}, step {step}, the body has come: {late}");
+                let random = Stream::new(seed + 120);
+                let toss = |world: &World| {
+                    toss(world, &south, &north.known, &random).unwrap_or_else(|e| panic!("{what}: {e}\n{}", world.dump()))
+                };
+                let before = world(seed, fs.clone());
+                before.locks(locks);
+                put(&before, south.id(), &only(&files, &[&packet]));
+                if late {
+                    toss(&before);
+                    put(&before, south.id(), &only(&files, &[&body]));
+                }
+                before.cut_at(step);
+                let _ = self::toss(&before, &south, &north.known, &random);
+                let after = before.after_crash(seed * 23 + step);
+                after.locks(LockMode::Work);
+                (0..2).for_each(|_| drop(toss(&after)));
+                if !late {
+                    put(&after, south.id(), &only(&files, &[&body]));
+                    (0..2).for_each(|_| drop(toss(&after)));
+                }
+                assert_eq!(delivered_names(&after, &folder), ["large"], "{what}\n{}", after.dump());
+                let waits = after.tree().keys().find(|path| path.to_string_lossy().contains("/wait/")).cloned();
+                assert_eq!(waits, None, "{what}\n{}", after.dump());
+                assert_clean(&after, &folder, &what);
+                before.is_cut()
+            });
+        }
+    }
+}
+
+/// Threat: 15. Threat: 23.
+/// A damaged copy comes first: it goes to `bad/` whole, whenever the power goes, and does not silence the good copy.
+#[test]
+fn a_damaged_copy_goes_to_bad_and_the_good_one_is_delivered() {
+    let (north, south, inputs) = (Actor::new("north", 1), Actor::new("south", 2), Inputs::new());
+    let files = packets(&north, &south.known, &inputs);
+    let (packet, body) = body_of(&files);
+    let folder = folder_of(&north.known);
+    let good = only(&files, &[&packet, &body]);
+    let mut damaged = good.clone();
+    damaged.get_mut(&body).expect("it is there")[1000] ^= 1;
+    for (name, fs, locks) in variants() {
+        for seed in 0..seeds() {
+            at_every_step(|step| {
+                let what = format!("{name}, seed {seed}, step {step}");
+                let random = Stream::new(seed + 130);
+                let before = world(seed, fs.clone());
+                before.locks(locks);
+                put(&before, south.id(), &damaged);
+                before.cut_at(step);
+                let _ = toss(&before, &south, &north.known, &random);
+                let after = before.after_crash(seed * 29 + step);
+                after.locks(LockMode::Work);
+                let again = || {
+                    (0..2).for_each(|_| match toss(&after, &south, &north.known, &random) {
+                        Ok(_) => {}
+                        Err(e) => panic!("{what}: {e}\n{}", after.dump()),
+                    });
+                };
+                again();
+                for (name, content) in &damaged {
+                    let there = after.tree().get(&Path::new("/0/bad").join(name)).cloned();
+                    let is_whole = matches!(&there, Some(Node::File(found)) if found[..] == content[..]);
+                    assert!(is_whole, "{what}: bad/{name} is {there:?}\n{}", after.dump());
+                }
+                let bad = after.root(SPOOL).open_dir("bad".as_ref()).expect("it is there");
+                mb_spool::bad::remove(&bad, &packet.parse().expect("a packet id")).expect("nothing is in the way");
+                assert_clean(&after, &folder, &what);
+                put(&after, south.id(), &good);
+                again();
+                assert_eq!(delivered_names(&after, &folder), ["large"], "{what}\n{}", after.dump());
+                assert_clean(&after, &folder, &what);
+                before.is_cut()
+            });
+        }
+    }
+}

@@ -33,6 +33,8 @@ const MOST_NAME_LEN: usize = 255;
 const MOST_PATH_LEN: usize = 16 * 1024;
 /// How many taken names are remembered at a time.
 const MOST_REMEMBERED: usize = 4096;
+/// How deep the folders of a spool lie in each other: `self/seen/DAY`.
+const SPOOL_DEPTH: usize = 3;
 /// What staged names begin with.
 pub const STAGED_PREFIX: &str = ".mb-";
 
@@ -325,10 +327,39 @@ pub fn clear_dead_runs(spool: &Spool, open: OpenFolder) -> durable::Result<()> {
 }
 
 /// The same for runs that are known to be dead.
+///
+/// What a dead run did and had not come to sync becomes durable first: others rely on it from now on. Above all on its
+/// folders, which are not synced by whoever finds them there.
 pub fn clear_runs(spool: &Spool, dead_runs: Vec<DeadRun>, open: OpenFolder) -> durable::Result<()> {
+    if !dead_runs.is_empty() {
+        sync_whole(spool.root())?;
+    }
     for dead in dead_runs {
         if clear_staged(spool, &dead, open)? {
             dead.remove()?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_whole(root: &DirRef) -> durable::Result<()> {
+    match root.sync_fs() {
+        Err(error) if error.is_unsupported() => sync_below(root, SPOOL_DEPTH),
+        other => other,
+    }
+}
+
+fn sync_below(dir: &DirRef, depth: usize) -> durable::Result<()> {
+    dir.sync()?;
+    if depth == 0 {
+        return Ok(());
+    }
+    let entries = dir.list()?.collect::<durable::Result<Vec<_>>>()?;
+    for entry in entries.iter().filter(|entry| entry.kind == Kind::Dir) {
+        match dir.open_dir(&entry.name) {
+            // Removed meanwhile, or not ours to enter.
+            Err(error) if error.is_missing() || error.is_unsupported() => {}
+            inner => sync_below(&inner?, depth - 1)?,
         }
     }
     Ok(())

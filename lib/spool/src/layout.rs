@@ -128,7 +128,8 @@ impl Spool {
     }
 }
 
-/// Opens the folder `name` in `dir`, or makes it. If it was made, its name is durable on return.
+/// Opens the folder `name` in `dir`, or makes it. If it was made, its name is durable on return; one that is there is
+/// relied on, since what a dead run left unsynced is synced when its run is cleared away.
 pub fn sub_dir(dir: &DirRef, name: &OsStr, mode: u32) -> durable::Result<DirRef> {
     match dir.open_dir(name) {
         Err(error) if error.is_missing() => {}

@@ -181,6 +181,10 @@ impl Tosser<'_> {
                 is_done &= !matches!(event, Event::Failed(_));
                 tell(event);
             })?;
+            if due.is_some() {
+                // Else a power cut could bring back what went, and not what says that it is to be looked at.
+                source.dir.sync()?;
+            }
         }
         match due {
             Some(due) if is_done && !self.stop.load(Ordering::Relaxed) => wait::end_due(self.spool, due),

@@ -107,7 +107,14 @@ impl Stage<'_> {
         let (folders, name) = safe_path(&meta.path);
         let (mut path, mut dir) = self.folder(author)?;
         for folder in folders {
-            dir = sub_dir(&dir, &folder, SUB_DIR_MODE)?;
+            dir = match dir.open_dir(&folder) {
+                Err(error) if error.is_missing() => {
+                    // Noted before: whoever finds this run dead syncs the folder in which it makes one.
+                    self.shared().targets.note(&path, dir.clone(), self.run)?;
+                    sub_dir(&dir, &folder, SUB_DIR_MODE)?
+                }
+                found => found?,
+            };
             path.push(&folder);
         }
         let target = self.shared().targets.note(&path, dir, self.run)?;
