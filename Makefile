@@ -56,15 +56,13 @@ export STRICT
 
 .PHONY: test
 test:
-	@mkdir -p $(BUILT); rm -f $(SKIPS)
-	if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		MB_SKIPS=$(SKIPS) $(CARGO) nextest run --workspace --locked --no-fail-fast; \
-	else \
-		MB_SKIPS=$(SKIPS) $(CARGO) test --workspace --locked --no-fail-fast; \
-	fi
-	@if [ -s $(SKIPS) ]; then \
-		echo 'Skipped, for want of something (make test-deps installs it):'; sort -u $(SKIPS) | sed 's/^/  /'; \
-	fi
+	@mkdir -p $(BUILT); rm -f $(SKIPS); export MB_SKIPS=$(SKIPS); status=0; \
+	if $(CARGO) nextest --version >/dev/null 2>&1; then runner='nextest run'; else runner=test; fi; \
+	$(CARGO) $$runner --workspace --locked --no-fail-fast || status=$$?; \
+	if [ -s $(SKIPS) ]; then \
+		echo 'Skipped (make test-deps installs what is missing):'; sort -u $(SKIPS) | sed 's/^/  /'; \
+	fi; \
+	exit $$status
 
 # Tools of the tests: command:package.
 TOOLS := strace:strace mandoc:mandoc mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs mcopy:mtools \

@@ -10,7 +10,7 @@ use mb_spool::durable::real;
 use mb_spool::waiting::{Asked, Row, Tally, Waiting, What, in_spool};
 use mb_wire::id::{NodeId, PacketId};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -65,26 +65,35 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
     let words = args.words.split_off(usize::from(dir.is_some()));
     let known = if dir.is_some() { program.known() } else { program.home()?.into() };
     let mut asked = Asked { each: args.packets, ..Asked::default() };
-    for word in &words {
-        match word.parse() {
-            Ok(packet) => asked.packets.push(packet),
-            Err(_) => asked.nodes.push(known.find(word)?),
-        }
+    // What was named and not met so far: ids, and the words for them.
+    let mut unmet = BTreeMap::new();
+    for word in words {
+        let id = match word.parse() {
+            Ok(packet) => {
+                asked.packets.push(packet);
+                word.clone()
+            }
+            Err(_) => {
+                let node = known.find(&word)?;
+                asked.nodes.push(node);
+                node.to_string()
+            }
+        };
+        unmet.insert(id, word);
     }
-    let mut met = BTreeSet::new();
     match (&dir, known.home()) {
         (Some(dir), _) => {
             let stick = Stick::find(&real::open_root(dir)?)?.ok_or_else(|| CarryError::NoMailbag(dir.to_owned()))?;
-            let spare = on_stick(&stick, &asked, &mut |row| print(program, &known, &row, args.json, &mut met))?;
+            let spare = on_stick(&stick, &asked, &mut |row| print(program, &known, &row, args.json, &mut unmet))?;
             print_spare(program, spare, args.json);
         }
         (None, Some(home)) => {
             let spool = program.spool(home)?;
-            in_spool(&spool, &asked, &mut |row| print(program, &known, &row, args.json, &mut met))?;
+            in_spool(&spool, &asked, &mut |row| print(program, &known, &row, args.json, &mut unmet))?;
         }
         (None, None) => {}
     }
-    for word in words.iter().filter(|word| !met.contains(&id_of(word, &known))) {
+    for word in unmet.values() {
         program.fail(&Complaint::new(Class::No, format!("{word}: nothing here")));
     }
     Ok(())
@@ -96,17 +105,16 @@ fn is_dir(word: &str) -> bool {
     word.contains('/') || (!is_id && Path::new(word).is_dir())
 }
 
-/// What a word that names a node or a packet stands for; it has been found to name one.
-fn id_of(word: &str, known: &Known) -> String {
-    known.find(word).map_or_else(|_| word.to_owned(), |node| node.to_string())
-}
-
-fn print(program: &mut Program, known: &Known, row: &Row, as_json: bool, met: &mut BTreeSet<String>) {
-    met.extend(row.node.map(|node| node.to_string()));
+fn print(program: &mut Program, known: &Known, row: &Row, as_json: bool, unmet: &mut BTreeMap<String, String>) {
+    if let Some(node) = row.node.filter(|_| !unmet.is_empty()) {
+        unmet.remove(&node.to_string());
+    }
     match &row.what {
         What::Sum(tally) => print_sum(program, known, row, tally, as_json),
         What::Packet(waiting, why) => {
-            met.insert(waiting.packet.to_string());
+            if !unmet.is_empty() {
+                unmet.remove(&waiting.packet.to_string());
+            }
             print_packet(program, known, row, waiting, why.as_deref(), as_json);
         }
     }

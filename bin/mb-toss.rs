@@ -113,7 +113,7 @@ fn toss(
         Event::Waits { packet, missing } => {
             program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));
         }
-        Event::Failed(_) | Event::Doubt(_) => {}
+        Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
     })?;
     Ok(count)
 }
@@ -131,8 +131,11 @@ fn say(program: &mut Program, delivered: &Delivered, as_json: bool) {
 fn retry(program: &mut Program, spool: &Spool, packets: &[PacketId]) -> Result<(), Failed> {
     let run = program.start_run(spool)?;
     let queue = spool.queue(&spool.own(), Queue::Rx)?;
-    let Some(bad) = spool.find(&["bad"])? else { return Ok(()) };
-    let there = mb_spool::bodies::packets(&bad)?.envelopes;
+    mb_spool::bad::sweep(spool, &run)?;
+    let there = match spool.find(&["bad"])? {
+        Some(bad) => mb_spool::bodies::packets(&bad)?.envelopes,
+        None => Vec::new(),
+    };
     for packet in if packets.is_empty() { &there } else { packets } {
         if there.binary_search(packet).is_ok() {
             mb_spool::bad::retry(spool, packet, &queue, &run)?;

@@ -61,8 +61,8 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Shows: H3, H17, W46.
-/// Sender and recipient are never at work at the same time.
+/// Shows: H3, H5, H17, W46.
+/// Sender and recipient are never at work at the same time, and nothing joins them but files that somebody copies.
 #[test]
 fn a_file_arrives_with_its_name_mode_and_time() {
     let world = World::new();
@@ -82,6 +82,30 @@ fn a_file_arrives_with_its_name_mode_and_time() {
     assert_eq!((got.mode() & 0o7777, got.mtime(), got.mtime_nsec()), (0o640, sent.mtime(), sent.mtime_nsec()));
     assert_eq!(names(&south.spool.join("self/rx")), [""; 0]);
     south.run(["mb-toss"]).silent();
+}
+
+/// Shows: H8, H21, H22.
+/// A short payload is one small sealed and signed box; a long one is a tree of encrypted blocks, which the box lists, and
+/// which anybody who carries it can check by its root.
+#[test]
+fn a_short_payload_is_a_sealed_box_and_a_long_one_a_tree_of_blocks() {
+    let world = World::new();
+    let (north, south) = two(&world);
+    world.write("north/short", noise(20, 1000));
+    world.write("north/long", noise(21, 500_000));
+    let printed = north.run(["mb-send", "-t", "south", "short", "long"]).ok();
+    let ids: Vec<&str> = printed.lines().collect();
+    let queued = |name: &str| fs::read(tx(&north, &south).join(name)).unwrap();
+    let prefix = |id: &str| mb_wire::envelope::read_prefix(&queued(id)).expect("a sound envelope");
+    assert_eq!(prefix(ids[0]).bodies, [], "it rides in the envelope");
+    let listed = prefix(ids[1]).bodies;
+    let body = queued(&format!("{}.0", ids[1]));
+    let leaves = mb_wire::body::leaves(&body);
+    assert_eq!((listed.len(), leaves.len()), (1, 8));
+    assert_eq!((listed[0].size, listed[0].root), (body.len() as u64, mb_wire::body::root(body.len() as u64, &leaves)));
+    carry(&north, &south);
+    let _ = south.run(["mb-toss"]).ok();
+    assert!(fs::read(incoming(&south, &north).join("long")).unwrap() == noise(21, 500_000));
 }
 
 /// Sizes around every border: inline, one chunk, one block, several blocks.

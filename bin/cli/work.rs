@@ -55,6 +55,9 @@ impl Program {
         };
         tosser.toss(scope, random_name()?, &mut |event| match event {
             Event::Failed(failed) => self.tell_not_tossed(failed),
+            Event::Dropped(packet) => {
+                self.note(format_args!("bad/{packet}: dropped: kept for 90 days, or the oldest of more than 10,000"));
+            }
             Event::Doubt(doubt) => self.note(format_args!(
                 "the clock says day {}, far from the last day of work: nothing is expired until it is believed (mb-check --clock-ok)",
                 doubt.clock

@@ -200,7 +200,7 @@ impl<'a> Cuts<'a> {
         let Stage { scenario, program, .. } = self.stage;
         let log = self.host.dir.join("strace");
         let (run, _running) = self.host.cut_after(|yard| {
-            inject(yard.command(program.node, program.words), point.called, point.fault, scenario.lacks, &log)
+            inject(yard.call(program), point.called, point.fault, scenario.lacks, &log)
         });
         let Some(run) = run else { return false };
         self.stage.judge(&run, &self.host.at_yard(), &self.host.dir);
@@ -210,7 +210,7 @@ impl<'a> Cuts<'a> {
     /// The power is cut when the program has said that all is done.
     fn after(&self) -> bool {
         let Stage { program, .. } = self.stage;
-        let (run, _running) = self.host.cut_after(|yard| yard.command(program.node, program.words).run());
+        let (run, _running) = self.host.cut_after(|yard| yard.call(program).run());
         assert_eq!(run.code, program.code, "{run}");
         self.stage.judge(&run, &self.host.at_yard(), &self.host.dir);
         true
@@ -222,7 +222,7 @@ fn cut_story(first: &Stage, last: &Stage, dir: &Path) -> bool {
     let host = Host::new(dir, &first.before);
     let (run, _running) = host.cut_after(|yard| {
         first.scenario.steps[first.step..last.step].iter().for_each(|step| take_step(first.scenario, step, yard, dir));
-        yard.command(last.program.node, last.program.words).run()
+        yard.call(&last.program).run()
     });
     assert_eq!(run.code, last.program.code, "{run}");
     last.judge(&run, &host.at_yard(), dir);

@@ -43,8 +43,12 @@ pub struct Program {
     pub node: &'static str,
     /// Its words, in which `@` is the yard.
     pub words: &'static [&'static str],
+    /// What it reads on standard input: a file in the yard.
+    pub input: Option<&'static str>,
     /// What it exits with when all goes well.
     pub code: i32,
+    /// What it exits with when it has been done already.
+    pub done_code: i32,
     /// Whether it is the one that is killed.
     pub is_tried: bool,
     /// What is done after it was stopped.
@@ -60,27 +64,30 @@ pub enum After {
     Look,
 }
 
+impl Program {
+    const fn new(node: &'static str, words: &'static [&'static str]) -> Program {
+        Program { node, words, input: None, code: 0, done_code: 0, is_tried: true, after: After::Again }
+    }
+}
+
 /// A program that is run again after it was stopped.
-pub const fn tried(node: &'static str, words: &'static [&'static str]) -> Step {
-    Step::Program(Program { node, words, code: 0, is_tried: true, after: After::Again })
+const fn tried(node: &'static str, words: &'static [&'static str]) -> Step {
+    Step::Program(Program::new(node, words))
 }
 
 /// A program that has done everything or nothing when it was stopped.
-pub const fn all_or_nothing(node: &'static str, words: &'static [&'static str]) -> Step {
-    Step::Program(Program { node, words, code: 0, is_tried: true, after: After::Look })
+const fn all_or_nothing(node: &'static str, words: &'static [&'static str]) -> Step {
+    Step::Program(Program { after: After::Look, ..Program::new(node, words) })
 }
 
 /// A program that only brings the story to its end.
-pub const fn then(node: &'static str, words: &'static [&'static str]) -> Step {
-    Step::Program(Program { node, words, code: 0, is_tried: false, after: After::Again })
+const fn then(node: &'static str, words: &'static [&'static str]) -> Step {
+    Step::Program(Program { is_tried: false, ..Program::new(node, words) })
 }
 
-/// The same program, where all is well when it exits with `code`.
-const fn exits(step: Step, code: i32) -> Step {
-    match step {
-        Step::Program(program) => Step::Program(Program { code, ..program }),
-        user => user,
-    }
+/// A program that exits with `code` when all goes well, and with `done_code` when it has been done already.
+const fn exits(node: &'static str, words: &'static [&'static str], code: i32, done_code: i32) -> Step {
+    Step::Program(Program { code, done_code, ..Program::new(node, words) })
 }
 
 const FILES: &[&str] = &["small.txt", "big.bin", "folder"];
@@ -179,14 +186,14 @@ pub fn all() -> Vec<Scenario> {
             TO_SOUTH,
         ),
         Scenario {
-            prepare: south_knows_nobody,
+            prepare: nodes_and_files,
             ..story(
                 "from somebody unknown, then known",
                 vec![
                     then("north", SEND_SOUTH),
                     then("north", OUT),
                     then("south", IN),
-                    exits(tried("south", TOSS), 67),
+                    exits("south", TOSS, 67, 0),
                     Step::User(|yard| yard.introduce("south", &["north"])),
                     tried("south", RETRY),
                 ],
@@ -205,6 +212,49 @@ pub fn all() -> Vec<Scenario> {
             ],
             TO_SOUTH,
         ),
+        story(
+            "given up",
+            vec![
+                then("north", SEND),
+                tried("north", &["mb-rm", "--tx", "--node", "south"]),
+                then("north", OUT),
+                visit("south"),
+                visit("east"),
+            ],
+            &[("south/spool/incoming/north", &[]), ("east/in", FILES)],
+        ),
+        story(
+            "damaged and mended",
+            vec![
+                then("north", SEND_SOUTH),
+                then("north", OUT),
+                then("south", IN),
+                Step::User(damage_body),
+                exits("south", &["mb-check", "--threads", "1", "--fix"], 1, 0),
+                tried("south", &["mb-rm", "--bad"]),
+                tried("south", TOSS),
+            ],
+            &[("south/spool/incoming/north", &["small.txt", "folder"])],
+        ),
+        Scenario {
+            prepare: nodes_and_files,
+            end: west_is_a_node,
+            ..story("a node is made", vec![exits("west", &["mb-init", "--name", "west"], 0, 73)], &[])
+        },
+        Scenario {
+            prepare: nodes_and_files,
+            end: south_knows_only_the_hub,
+            ..story(
+                "nodes become known and are forgotten",
+                vec![
+                    Step::User(write_cards),
+                    Step::Program(Program { input: Some("cards"), ..Program::new("south", &["mb-node", "add"]) }),
+                    exits("south", &["mb-node", "rename", "north", "hub"], 0, 67),
+                    exits("south", &["mb-node", "remove", "east"], 0, 67),
+                ],
+                &[],
+            )
+        },
     ]
 }
 
@@ -224,11 +274,9 @@ fn three_nodes(yard: &Yard) {
         .expect("the node's file");
 }
 
-fn south_knows_nobody(yard: &Yard) {
-    nodes_and_files(yard);
-}
-
+/// north knows south and east; nobody knows it. A fourth node, west, is still to be made.
 fn nodes_and_files(yard: &Yard) {
+    std::fs::create_dir_all(yard.path("west")).expect("a folder in the yard");
     for name in ["north", "south", "east"] {
         yard.init(name);
         let file = yard.path(name).join("config/config.toml");
@@ -285,6 +333,50 @@ fn move_bodies(yard: &Yard, from: &str, to: &str) {
             std::fs::rename(yard.path(from).join(&name), yard.path(to).join(&name)).expect("a body is moved");
         }
     }
+}
+
+/// A bit of a body in `rx/` is flipped.
+fn damage_body(yard: &Yard) {
+    let rx = yard.path("south/spool/self/rx");
+    let names = std::fs::read_dir(rx).expect("a folder in the yard").map(|entry| entry.expect("an entry").path());
+    for path in names.filter(|path| path.extension().is_some()) {
+        let mut content = std::fs::read(&path).expect("a body");
+        content[1000] ^= 1;
+        // In place: the index has the same file.
+        std::fs::write(&path, content).expect("a body");
+    }
+}
+
+fn write_cards(yard: &Yard) {
+    let cards = ["north", "east"].map(|node| yard.node(node).card() + "\n").concat();
+    yard.write("cards", cards);
+}
+
+fn west_is_a_node(yard: &Yard) -> Vec<String> {
+    let mut wrong: Vec<String> = [&["mb-node", "card"][..], &["mb-check"], &["mb-check", "--config"]]
+        .into_iter()
+        .map(|words| yard.command("west", words).run())
+        .filter(|run| run.code != 0)
+        .map(|run| run.to_string())
+        .collect();
+    let names = |dir: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(yard.path(dir)).into_iter().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect()
+    };
+    let (config, keys) = (names("west/config"), names("west/spool/self/keys"));
+    if config != ["config.toml", "node.key", "nodes"] || keys.len() != 1 {
+        wrong.push(format!("left over: config has {config:?}, keys has {keys:?}"));
+    }
+    wrong
+}
+
+fn south_knows_only_the_hub(yard: &Yard) -> Vec<String> {
+    let list = yard.command("south", &["mb-node", "list"]).run().ok();
+    let files = crate::yard::files_below(&yard.path("south/config/nodes"));
+    let is_well = list.starts_with("hub\t") && list.lines().count() == 1 && files == [yard.path("south/config/nodes/hub.toml")];
+    if is_well { Vec::new() } else { vec![format!("south knows {list:?}, from {files:?}")] }
 }
 
 fn keep_stick(yard: &Yard) {

@@ -1,6 +1,7 @@
 //! A yard: a folder with nodes, a stick and files in it, small enough to be copied for every point of a scenario.
 
 use crate::common::{Call, Node};
+use crate::scenario::Program;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs;
@@ -67,6 +68,15 @@ impl Yard {
     pub fn command(&self, node: &str, words: &[&str]) -> Call {
         let here = self.dir.to_str().expect("a plain path");
         self.node(node).command(words.iter().map(|word| word.replace('@', here)))
+    }
+
+    /// A program of a scenario.
+    pub fn call(&self, program: &Program) -> Call {
+        let call = self.command(program.node, program.words);
+        match program.input {
+            Some(input) => call.stdin(fs::read(self.path(input)).expect("a file in the yard")),
+            None => call,
+        }
     }
 
     /// A copy of all of it in `to`, hard links, modes and times kept. What its nodes are configured with follows.

@@ -82,9 +82,12 @@ impl Part {
     pub fn body_file(&self, root: &Root) -> durable::Result<FileRef> {
         let name = body_name(root);
         gone(self.part.rename(root.to_string().as_ref(), &*self.dir, name.as_ref()))?;
-        if let Ok(file) = self.dir.open_rw(name.as_ref()) {
+        if let Ok(file) = self.dir.open_rw(name.as_ref())
+            && file.stat()?.link_count == 1
+        {
             return Ok(file);
         }
+        // Not a file, not ours to write, or one that has a second name: who knows where.
         gone(self.dir.unlink(name.as_ref()))?;
         self.dir.create(name.as_ref(), FILE_MODE)
     }

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use common::{EAST, Packet, Place, SOUTH, fat, files, id, noise, out_options, packet, take_options, world};
+use common::{EAST, Packet, Place, SOUTH, fat, files, id, noise, out_to, packet, take_options, world};
 use mb_spool::bodies::sweep_all;
 use mb_spool::durable::memory::{Fault, LockMode, Options, World};
 use mb_wire::id::PacketId;
@@ -33,9 +33,8 @@ fn for_node(number: u8) -> impl Iterator<Item = &'static Packet> {
     PACKETS.iter().filter(move |packet| packet.to == id(number))
 }
 
-fn nodes() -> [mb_wire::id::NodeId; 2] {
-    [id(SOUTH), id(EAST)]
-}
+/// Where the stick goes.
+const NODES: [u8; 2] = [SOUTH, EAST];
 
 /// The ways in which sticks and hosts differ.
 fn settings() -> Vec<(Options, LockMode)> {
@@ -67,7 +66,7 @@ fn assert_nothing_lost(world: &World, delivered: &BTreeSet<PacketId>, at: &str) 
 #[track_caller]
 fn finish(world: &World, mut delivered: BTreeSet<PacketId>, has_locks: bool, at: &str) {
     let place = Place::of(world);
-    let (done, heard) = place.out(out_options(&nodes()));
+    let (done, heard) = place.out(out_to(&NODES));
     assert!(done.is_ok() && heard.failed.is_empty(), "{at}: {done:?} {:?}\n{}", heard.failed, world.dump());
     let (done, heard) = place.take(take_options());
     assert!(done.is_ok() && heard.failed.is_empty(), "{at}: {done:?} {:?}\n{}", heard.failed, world.dump());
@@ -121,7 +120,7 @@ fn cut_again(found: &World, n: u64, delivered: &BTreeSet<PacketId>, at: &str) {
     let again = found.after_kill();
     again.cut_at(1 + n * 7 % 60);
     let place = Place::of(&again);
-    let _ = place.out(out_options(&nodes()));
+    let _ = place.out(out_to(&NODES));
     let _ = place.take(take_options());
     assert_nothing_lost(&again.after_crash(n), delivered, &format!("{at}, and again"));
 }
@@ -130,7 +129,7 @@ fn cut_again(found: &World, n: u64, delivered: &BTreeSet<PacketId>, at: &str) {
 #[test]
 fn a_stick_pulled_midway_on_the_way_out_loses_nothing() {
     for setting in settings() {
-        cut_everywhere(&setting, |_| {}, |place| drop(place.out(out_options(&nodes()))), BTreeSet::new());
+        cut_everywhere(&setting, |_| {}, |place| drop(place.out(out_to(&NODES))), BTreeSet::new());
     }
 }
 
@@ -139,7 +138,7 @@ fn a_stick_pulled_midway_on_the_way_out_loses_nothing() {
 fn a_stick_pulled_midway_on_the_way_in_loses_nothing() {
     for setting in settings() {
         let out = |world: &World| {
-            let (done, heard) = Place::of(world).out(out_options(&nodes()));
+            let (done, heard) = Place::of(world).out(out_to(&NODES));
             assert!(heard.failed.is_empty() && done.unwrap().packet_count == 5);
         };
         cut_everywhere(&setting, out, |place| drop(place.take(take_options())), BTreeSet::new());
@@ -151,7 +150,7 @@ fn a_stick_pulled_midway_on_the_way_in_loses_nothing() {
 fn what_comes_a_second_time_is_taken_off_the_stick_then() {
     let world = start(&(fat(), LockMode::Work));
     let place = Place::of(&world);
-    place.out(out_options(&nodes())).0.unwrap();
+    place.out(out_to(&NODES)).0.unwrap();
     place.take(mb_carry::take::TakeOptions { keep: true, ..take_options() }).0.unwrap();
     let delivered = place.toss(&*PACKETS).unwrap();
     assert_eq!(delivered.len(), 3);
@@ -166,7 +165,7 @@ fn what_comes_a_second_time_is_taken_off_the_stick_then() {
 fn a_sweep_between_two_packets_that_share_a_body_takes_nothing_from_them() {
     let world = start(&(Options::default(), LockMode::Work));
     let place = Place::of(&world);
-    place.out(out_options(&nodes())).0.unwrap();
+    place.out(out_to(&NODES)).0.unwrap();
     place.take(take_options()).0.unwrap();
     let run = common::start_run(&place.south).unwrap();
     sweep_all(&place.south, &run).unwrap();
@@ -224,7 +223,7 @@ fn faults() -> [Vec<(Fault, bool)>; 4] {
 #[test]
 fn a_failed_call_on_the_way_out_loses_nothing() {
     for (setting, faults) in settings().iter().zip(faults()) {
-        fail_everywhere(setting, &faults, |_| {}, |place| drop(place.out(out_options(&nodes()))));
+        fail_everywhere(setting, &faults, |_| {}, |place| drop(place.out(out_to(&NODES))));
     }
 }
 
@@ -232,7 +231,7 @@ fn a_failed_call_on_the_way_out_loses_nothing() {
 #[test]
 fn a_failed_call_on_the_way_in_loses_nothing() {
     for (setting, faults) in settings().iter().zip(faults()) {
-        let out = |world: &World| drop(Place::of(world).out(out_options(&nodes())));
+        let out = |world: &World| drop(Place::of(world).out(out_to(&NODES)));
         fail_everywhere(setting, &faults, out, |place| drop(place.take(take_options())));
     }
 }
@@ -246,7 +245,7 @@ fn a_failed_look_loses_nothing() {
         let calls = world.calls();
         world.fail_call_at(n, if n % 2 == 0 { Fault::Io } else { Fault::TooManyOpen });
         let place = Place::of(&world);
-        let _ = place.out(out_options(&nodes()));
+        let _ = place.out(out_to(&NODES));
         let _ = place.take(take_options());
         if world.calls() - calls < n {
             break;
@@ -265,8 +264,7 @@ fn two_runs_on_one_stick_at_once_lose_nothing() {
         let setting = settings().swap_remove(seed as usize % 4);
         let world = begins[seed as usize % 4].after_kill();
         let place = Place::of(&world);
-        let nodes = nodes();
-        let out = || drop(place.out(out_options(&nodes)));
+        let out = || drop(place.out(out_to(&NODES)));
         let take = || drop(place.take(take_options()));
         match seed % 3 {
             0 => world.interleave(seed, vec![Box::new(out), Box::new(out)]),
@@ -289,12 +287,11 @@ fn a_run_that_dies_beside_another_one_loses_nothing() {
         let setting = settings().swap_remove(seed as usize % 4);
         let world = begins[seed as usize % 4].after_kill();
         let place = Place::of(&world);
-        let nodes = nodes();
         if seed % 2 == 1 {
-            let _ = place.out(out_options(&nodes[..1]));
+            let _ = place.out(out_to(&[SOUTH]));
         }
         world.only_actor_dies_at((seed % 3 % 2) as usize, 1 + seed % 97);
-        let out = || drop(place.out(out_options(&nodes)));
+        let out = || drop(place.out(out_to(&NODES)));
         let take = || drop(place.take(take_options()));
         world.interleave(seed, vec![Box::new(out), Box::new(take)]);
         let at = format!("seed {seed}");

@@ -26,15 +26,15 @@ pub fn safe_name(component: &[u8]) -> OsString {
     if name.starts_with('.') {
         name.replace_range(..1, "_");
     }
+    if name.is_empty() || name.starts_with('-') || is_reserved(&name) {
+        name.insert(0, '_');
+    }
+    // Replacement characters are longer than what they replace. What is cut has another end, so the end comes last.
+    name.truncate(name.floor_char_boundary(255));
     if name.ends_with(['.', ' ']) {
         name.pop();
         name.push('_');
     }
-    if name.is_empty() || name.starts_with('-') || is_reserved(&name) {
-        name.insert(0, '_');
-    }
-    // Replacement characters are longer than what they replace.
-    name.truncate(name.floor_char_boundary(255));
     OsString::from_vec(name.into_bytes())
 }
 
@@ -86,6 +86,17 @@ mod tests {
         }
         assert!(safe_name(&[b'\xff'; 255]).len() <= 255);
         assert!(safe_name("-".repeat(255).as_bytes()).len() <= 255);
+    }
+
+    /// Symptom: a name of 255 bytes that began with a dash could end with a dot or a space. Cause: the end was made safe,
+    /// then a `_` put before it, then all cut to 255 bytes. Remedy: the end comes last. Found by the target `safe_path`.
+    #[test]
+    fn a_name_that_is_cut_to_its_length_has_a_harmless_end() {
+        for end in [". x", " ..", "  x", ".xx"] {
+            let name = safe_name(format!("-{}{end}", "a".repeat(251)).as_bytes());
+            let text = name.to_str().unwrap();
+            assert!(text.len() == 255 && !text.ends_with(['.', ' ']), "{text:?}");
+        }
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn toss(world: &World, south: &Actor, north: &KnownNode, random: &Stream) -> dur
     tosser.toss(&Scope::default(), random.name(), &mut |event| match event {
         Event::Delivered(one) => delivered.push(one.path.clone()),
         // What fails for one packet is mended by the next run; that it was, the scenarios assert.
-        Event::Failed(_) | Event::Waits { .. } | Event::Doubt(_) => {}
+        Event::Failed(_) | Event::Waits { .. } | Event::Dropped(_) | Event::Doubt(_) => {}
     })?;
     Ok(delivered)
 }

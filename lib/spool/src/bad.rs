@@ -3,13 +3,17 @@
 use mb_wire::id::PacketId;
 
 use crate::barrier::Barrier;
-use crate::bodies::{exists, link_or_copy};
+use crate::bodies::{exists, link_or_copy, packets, sweep_orphan};
 use crate::durable::{self, DirRef};
 use crate::envelopes::read_whole;
 use crate::layout::Spool;
 use crate::names::{Name, body_name, why_name};
 use crate::run::{Run, gone};
 
+/// Packets kept, at the most.
+const MOST_PACKETS: usize = 10_000;
+/// How long a packet is kept, in seconds: 90 days.
+const KEPT_SECS: u64 = 90 * 86_400;
 /// The longest reason that is kept, in bytes.
 const MOST_WHY_LEN: usize = 4096;
 
@@ -82,20 +86,64 @@ pub fn why(dir: &DirRef, packet: &PacketId) -> durable::Result<Option<String>> {
 pub fn retry(spool: &Spool, packet: &PacketId, queue: &DirRef, run: &Run) -> durable::Result<()> {
     let bad = spool.make(&["bad"])?;
     let numbers = body_numbers(&bad, packet)?;
-    for number in &numbers {
-        let name = body_name(packet, *number);
-        link_or_copy(&bad, &name, queue, &name, run)?;
-    }
+    let link_bodies = || {
+        numbers.iter().try_for_each(|number| {
+            let name = body_name(packet, *number);
+            link_or_copy(&bad, &name, queue, &name, run)
+        })
+    };
+    link_bodies()?;
     let name = packet.to_string();
     link_or_copy(&bad, &name, queue, &name, run)?;
+    // A sweep may have taken one that had no envelope yet.
+    link_bodies()?;
     queue.sync()?;
     discard(&bad, packet, &numbers)
+}
+
+/// Removes from `bad/` what is older than it is kept, and the oldest of what is more than it may hold. Returns what went.
+/// Ages are those of our own `PKT.why`; `now` is in seconds since 1970.
+pub fn trim(spool: &Spool, now: u64) -> durable::Result<Vec<PacketId>> {
+    let Some(bad) = spool.find(&["bad"])? else { return Ok(Vec::new()) };
+    let mut aged = Vec::new();
+    for packet in packets(&bad)?.envelopes {
+        match bad.stat(why_name(&packet).as_ref()) {
+            Ok(stat) => aged.push((stat.modified.0, packet)),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    aged.sort_unstable();
+    let oldest = i64::try_from(now.saturating_sub(KEPT_SECS)).unwrap_or(i64::MAX);
+    let too_many = aged.len().saturating_sub(MOST_PACKETS);
+    let too_old = aged.partition_point(|(modified, _)| *modified < oldest);
+    aged.truncate(too_many.max(too_old));
+    aged.iter().try_for_each(|(_, packet)| remove(&bad, packet))?;
+    Ok(aged.into_iter().map(|(_, packet)| packet).collect())
 }
 
 /// Removes a packet from `bad/` for good.
 pub fn remove(bad: &DirRef, packet: &PacketId) -> durable::Result<()> {
     let numbers = body_numbers(bad, packet)?;
     discard(bad, packet, &numbers)
+}
+
+/// Removes bodies and reasons whose envelope is gone: a run that removed a packet died midway.
+///
+/// The reason of a packet that is being condemned at this very moment may go with them; the packet does not.
+pub fn sweep(spool: &Spool, run: &Run) -> durable::Result<()> {
+    let Some(bad) = spool.find(&["bad"])? else { return Ok(()) };
+    let names = bad.list()?.map(|entry| entry.map(|entry| Name::parse(&entry.name)));
+    for name in names.collect::<durable::Result<Vec<_>>>()? {
+        match name {
+            Name::Body(packet, number) => sweep_orphan(&bad, &packet, number, run)?,
+            Name::Why(packet) if !exists(&*bad, &packet.to_string())? => {
+                gone(bad.unlink(why_name(&packet).as_ref()))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn discard(bad: &DirRef, packet: &PacketId, numbers: &[usize]) -> durable::Result<()> {

@@ -45,6 +45,9 @@ pub fn remove(
         if !(selection.places)(&place) {
             return Ok(());
         }
+        if let Some(run) = run.filter(|_| place == Place::Bad) {
+            bad::sweep(spool, run)?;
+        }
         let mut gone = false;
         for packet in selection.in_folder(&dir)? {
             let removed = match run {

@@ -123,7 +123,10 @@ pub fn start_run(spool: &Spool) -> durable::Result<Run> {
     }
 }
 
-pub fn out_options<'a>(nodes: &'a [NodeId]) -> OutOptions<'a> {
+/// Options for a stick that goes to these nodes from now on.
+pub fn out_to(numbers: &[u8]) -> OutOptions<'static> {
+    // A few bytes for each run of a test.
+    let nodes = Box::leak(numbers.iter().map(|number| id(*number)).collect::<Box<[NodeId]>>());
     OutOptions { nodes, keep: false, verify: false, max_bytes: None, work: work() }
 }
 
@@ -150,11 +153,11 @@ impl Place {
     /// `mb-xfer --out` at north, as the program does it.
     pub fn out(&self, options: OutOptions) -> (Result<Report, CarryError>, Heard) {
         let mut heard = Heard::default();
-        let done = self.out_to(options, &mut heard);
+        let done = self.out_heard(options, &mut heard);
         (done, heard)
     }
 
-    fn out_to(&self, options: OutOptions, heard: &mut Heard) -> Result<Report, CarryError> {
+    fn out_heard(&self, options: OutOptions, heard: &mut Heard) -> Result<Report, CarryError> {
         clear(&self.north)?;
         let stick = match options.nodes {
             [] => Stick::find(&self.stick)?.expect("the stick was made"),

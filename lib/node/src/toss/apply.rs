@@ -1,5 +1,7 @@
 //! Apply: a batch of packets through the steps of delivery, one barrier a step.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
 use mb_spool::barrier::Barrier;
@@ -14,7 +16,7 @@ use mb_spool::names::body_name;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
 use mb_spool::{bad, bodies};
-use mb_wire::id::{PacketId, Root};
+use mb_wire::id::{NodeId, PacketId, Root};
 
 use super::decide::{Decision, Deliver, Known, Refusal, decide};
 use super::payload::PayloadError;
@@ -27,6 +29,8 @@ pub struct Batch<'b, 'a> {
     pub source: &'b Source,
     pub today: &'b Today,
     pub run: &'b Run,
+    /// What each neighbour's waiting packets come to, as far as it was asked for.
+    pub charges: Mutex<BTreeMap<NodeId, wait::Charge>>,
 }
 
 /// A packet that this run has claimed.
@@ -322,9 +326,16 @@ impl<'a> Batch<'_, 'a> {
 
     fn put_to_wait(&self, item: &Item, missing: &[usize], tell: Tell) -> durable::Result<()> {
         let Some(deliver) = item.deliver.as_ref().filter(|_| !self.source.is_wait) else { return Ok(()) };
-        if !wait::may_wait(self.tosser.spool, deliver.from)? {
-            return self.refuse(item, &Refusal::TooManyWaiting(deliver.from.name.clone()), tell);
+        let (from, listed) = (deliver.from, deliver.letter.bodies.iter().map(|body| (body.root, body.size)));
+        let mut charges = self.charges.lock().unwrap_or_else(PoisonError::into_inner);
+        let charge = match charges.entry(from.id()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(wait::Charge::read(self.tosser.spool, &from.id())?),
+        };
+        if !charge.admits(&from.link, listed.clone()) {
+            return self.refuse(item, &Refusal::TooMuchWaiting(from.name.clone()), tell);
         }
+        charge.add(listed);
         wait::put(self.tosser.spool, &self.source.dir, &item.packet, &item.roots, &deliver.from.id(), self.run)?;
         tell(Event::Waits { packet: item.packet, missing });
         Ok(())

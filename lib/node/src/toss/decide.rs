@@ -104,9 +104,9 @@ pub enum Refusal {
     /// The author may not send us files.
     #[error("{0} may not send us files ([accept] files = false)")]
     NoFiles(String),
-    /// Bodies are missing, and no more packets of this neighbour may wait.
-    #[error("bodies are missing, and {0} has as many packets waiting as it may")]
-    TooManyWaiting(String),
+    /// Bodies are missing, and no more of this neighbour may wait.
+    #[error("bodies are missing, and {0} has as much waiting as it may ([link])")]
+    TooMuchWaiting(String),
     /// A body is not what the letter says.
     #[error("body {number}: {what}")]
     Body {
@@ -145,7 +145,7 @@ impl Refusal {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) => Class::UnknownName,
             Refusal::NoNeighbour(_) | Refusal::NoFiles(_) => Class::Refused,
             Refusal::DoubtedDate { .. }
-            | Refusal::TooManyWaiting(_)
+            | Refusal::TooMuchWaiting(_)
             | Refusal::FolderFull { .. }
             | Refusal::NoRoom { .. } => Class::Later,
             _ => Class::Data,

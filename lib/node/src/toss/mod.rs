@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mb_spool::bodies::{self, QueueListing};
@@ -15,7 +16,7 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{batch, once, seen};
+use mb_spool::{bad, batch, once, seen};
 use mb_wire::id::{NodeId, PacketId};
 
 use crate::keys::ExchangeKeys;
@@ -83,6 +84,8 @@ pub enum Event<'a> {
     },
     /// A packet was not processed; it went to `bad/`, or stays.
     Failed(&'a Failed),
+    /// A packet in `bad/` went for good: too old, or one too many.
+    Dropped(PacketId),
     /// The clock is not believed.
     Doubt(Doubt),
 }
@@ -155,6 +158,7 @@ impl Tosser<'_> {
         }
         if is_new_day && today.doubt.is_none() {
             self.forget(&today, run)?;
+            bad::trim(self.spool, self.now)?.into_iter().for_each(|packet| tell(Event::Dropped(packet)));
         }
         let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
@@ -239,6 +243,7 @@ impl Tosser<'_> {
     fn forget(&self, today: &Today, run: &Run) -> durable::Result<()> {
         seen::forget_before(self.spool, today.day, run)?;
         once::forget_before(self.spool, today.day)?;
+        bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
     }
 
@@ -253,7 +258,7 @@ impl Tosser<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
-            apply::Batch { tosser: self, source, today, run }.toss(packets, tell)?;
+            apply::Batch { tosser: self, source, today, run, charges: Mutex::default() }.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())
     }
