@@ -10,7 +10,12 @@ use mb_spool::durable::real;
 use mb_spool::layout::Spool;
 use mb_spool::run::Run;
 use mb_wire::key::NodeSecrets;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
+/// Files that are open at a time, at the most: a batch's packets, and what else is open.
+const MOST_OPEN: u64 = 2048 + OPEN_BESIDES;
+/// Folders, bodies and standard streams.
+const OPEN_BESIDES: u64 = 200;
 /// How often a run is begun anew when somebody who cleans up was faster.
 const TRIES: usize = 8;
 
@@ -51,6 +56,7 @@ impl Program {
             now: now_secs(),
             reserve: home.config().reserve,
             threads: self.threads().get(),
+            batch: packets_at_once(),
             stop: self.stop(),
         };
         tosser.toss(scope, random_name()?, &mut |event| match event {
@@ -76,6 +82,19 @@ impl Program {
             None => self.fail(&complaint),
         }
     }
+}
+
+/// How many packets may share their barriers: as many as files may be open, less what else is open. What the system allows
+/// is asked for; what it refuses is done without.
+fn packets_at_once() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(MOST_OPEN, |most| most.min(MOST_OPEN));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let open = getrlimit(Resource::Nofile).current.unwrap_or(MOST_OPEN).min(MOST_OPEN);
+    usize::try_from(open.saturating_sub(OPEN_BESIDES)).unwrap_or(1).max(1)
 }
 
 fn absolute_failed(cause: std::io::Error) -> Failed {

@@ -2,6 +2,7 @@
 
 use crate::trace::Lacks;
 use crate::yard::{Tree, Yard};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A story that ends with files delivered.
@@ -21,6 +22,15 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// The nodes at which something is run.
+    pub fn nodes(&self) -> BTreeSet<&'static str> {
+        let node = |step: &Step| match step {
+            Step::Program(program) => Some(program.node),
+            Step::User(_) => None,
+        };
+        self.steps.iter().filter_map(node).collect()
+    }
+
     /// Whether it can be played on disks whose power is cut: those lack nothing, and its stick stays where it is.
     pub fn is_for_disks(&self) -> bool {
         self.lacks.is_empty() && self.steps.iter().all(|step| matches!(step, Step::Program(_)))

@@ -16,8 +16,8 @@ use crate::part::{Part, body_name, packet_name};
 use crate::room::is_full;
 use crate::stick::{BODY, Stick, body_shard, find_dir, none_if_missing, packet_shard};
 
-/// Packets of a batch; each keeps a lock, which is an open file.
-const MOST_PACKETS: usize = 256;
+/// Packets of a batch; each keeps a lock, which is an open file, and a process may open 1,024 where nobody says otherwise.
+const MOST_PACKETS: usize = 700;
 /// Bodies of a batch.
 const MOST_BODIES: usize = 4096;
 /// Bytes of a batch: a pulled stick costs at most the syncs of so much.

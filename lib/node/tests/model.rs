@@ -125,6 +125,7 @@ fn toss(world: &World, south: &Actor, north: &KnownNode, random: &Stream) -> dur
         now: NOON,
         reserve: 0,
         threads: 1,
+        batch: 512,
         stop: &stop,
     };
     let mut delivered = Vec::new();

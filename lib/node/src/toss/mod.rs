@@ -37,9 +37,6 @@ pub mod unpack;
 /// Waits until something comes.
 pub mod watch;
 
-/// Packets that share one barrier.
-const BATCH: usize = 512;
-
 pub use decide::Nodes;
 
 /// What tossing needs.
@@ -60,6 +57,8 @@ pub struct Tosser<'a> {
     pub reserve: u64,
     /// Threads to work with.
     pub threads: usize,
+    /// Packets that share their barriers; each keeps a lock, which is an open file.
+    pub batch: usize,
     /// Set when the user wants to stop.
     pub stop: &'a AtomicBool,
 }
@@ -254,7 +253,7 @@ impl Tosser<'_> {
             self.note_due(run)?;
         }
         let adopted = self.take_orphans(source, &listing, run)?;
-        for packets in listing.envelopes.chunks(BATCH) {
+        for packets in listing.envelopes.chunks(self.batch.max(1)) {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
