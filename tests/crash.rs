@@ -69,9 +69,11 @@ fn after_a_power_cut_at_any_call_everything_or_nothing_is_there() {
     }
     let scenarios = scenario::all().into_iter().filter(Scenario::is_for_disks).collect();
     let stages = play_all(scenarios, dir.path());
-    let mut kills: Vec<Point> = stages.iter().flat_map(Stage::points).filter(|point| point.fault == Fault::Kill).collect();
+    let mut kills: Vec<Point> =
+        stages.iter().flat_map(Stage::points).filter(|point| point.fault == Fault::Kill).collect();
     shuffle(&mut kills, seed());
-    kills.truncate(asked("MB_POWER_CUTS").map_or(POWER_CUTS, |count| count.parse().expect("MB_POWER_CUTS is a number")));
+    kills
+        .truncate(asked("MB_POWER_CUTS").map_or(POWER_CUTS, |count| count.parse().expect("MB_POWER_CUTS is a number")));
     let outcome = power::cut_all(&stages, &kills, dir.path());
     println!("{} power cuts; {} calls did not come again", outcome.cut_count, outcome.missed_count);
     assert!(outcome.missed_count * 20 <= outcome.cut_count, "too few of them were cut at all");

@@ -108,14 +108,18 @@ impl Thing {
             Thing::LinkAbove => symlink("../..", path),
             Thing::Fifo => shell("mkfifo", path),
             Thing::Socket => UnixListener::bind(path).map(drop).or_else(|_| bind_from_folder(path)),
-            Thing::Device => return Command::new("mknod").arg(path).args(["c", "1", "5"]).status().is_ok_and(|s| s.success()),
+            Thing::Device => {
+                return Command::new("mknod").arg(path).args(["c", "1", "5"]).status().is_ok_and(|s| s.success());
+            }
             Thing::Folder => fs::create_dir(path),
             Thing::FullFolder => fs::create_dir(path).and_then(|()| fs::write(path.join("something"), "else")),
             Thing::Empty => fs::write(path, ""),
             Thing::Garbage => fs::write(path, vec![0x5a; 1024]),
             Thing::Huge => File::create(path).and_then(|file| file.set_len(8 << 40)),
             Thing::HardLink => fs::hard_link(precious.join("secret"), path),
-            Thing::Setuid => fs::write(path, "#!/bin/sh\n").and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o6755))),
+            Thing::Setuid => {
+                fs::write(path, "#!/bin/sh\n").and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o6755)))
+            }
         };
         match (self, done) {
             // Not every file system takes a file of 8 TiB.
@@ -157,7 +161,8 @@ impl Stage {
         let (north, south) = (world.node("north"), world.node("south"));
         world.introduce(&[&north, &south]);
         let body = world.write("out/body", vec![7; 100_000]);
-        let packet = north.command(["mb-send", "--compress", "never", "-t", "south"]).arg(body).run().ok().trim().to_owned();
+        let packet =
+            north.command(["mb-send", "--compress", "never", "-t", "south"]).arg(body).run().ok().trim().to_owned();
         let stick = world.make_dir("stick");
         let mut good = packet.clone();
         // In another folder than the one that is spoilt.
@@ -337,7 +342,13 @@ fn whatever_lies_on_a_stick_is_taken_in_safely() {
         let whole = is_in_rx(world, &stage.packet) && is_in_rx(world, &format!("{}.0", stage.packet));
         let is_whole = !matches!(
             place,
-            Place::Mailbag | Place::Node | Place::Shard | Place::Packet | Place::Bodies | Place::BodyShard | Place::Body
+            Place::Mailbag
+                | Place::Node
+                | Place::Shard
+                | Place::Packet
+                | Place::Bodies
+                | Place::BodyShard
+                | Place::Body
         );
         assert_eq!(whole, is_whole, "{case}: the packet itself");
         let rx = tree(&world.path("south/spool/self/rx").join("."));

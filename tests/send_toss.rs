@@ -113,7 +113,8 @@ fn a_short_payload_is_a_sealed_box_and_a_long_one_a_tree_of_blocks() {
 fn every_size_arrives_as_it_was() {
     let world = World::new();
     let (north, south) = two(&world);
-    let sizes = [0, 1, 1000, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 131_072, 1 << 20, (1 << 20) + 1, 3_000_000];
+    let sizes =
+        [0, 1, 1000, 32_767, 32_768, 32_769, 65_535, 65_536, 65_537, 131_072, 1 << 20, (1 << 20) + 1, 3_000_000];
     for size in sizes {
         world.write(format!("north/in/{size}"), noise(size as u64, size));
     }
@@ -155,7 +156,7 @@ fn nothing_is_ever_overwritten() {
         world.write("north/report.pdf", format!("version {number}"));
         north.run(["mb-send", "-t", "south", "report.pdf"]).ok();
     }
-    world.write(format!("south/spool/incoming/north/report.2.pdf"), "the user's own");
+    world.write("south/spool/incoming/north/report.2.pdf", "the user's own");
     carry(&north, &south);
     let _ = south.run(["mb-toss"]).ok();
     let dir = incoming(&south, &north);
@@ -369,7 +370,7 @@ fn a_packet_waits_until_its_last_body_has_come() {
     south.run(["mb-toss"]).silent();
     south.run(["mb-toss"]).silent();
     let wait = south.spool.join(north.id()).join("wait");
-    assert_eq!(names(&wait), [id.clone()]);
+    assert_eq!(names(&wait), std::slice::from_ref(&id));
     assert_eq!(names(&rx), [""; 0]);
     let body = format!("{id}.0");
     fs::copy(tx(&north, &south).join(&body), rx.join(&body)).unwrap();
@@ -465,7 +466,8 @@ fn a_folder_of_delivery_takes_no_more_than_it_may_hold() {
     let folder = world.make_dir("elsewhere/in");
     let settings = south.config.join("nodes/north.toml");
     let card = fs::read_to_string(&settings).unwrap();
-    let rules = format!("{card}\n[accept]\nfolder = \"{}\"\nmost_bytes = \"100 KiB\"\nmode = \"0640\"\n", folder.display());
+    let rules =
+        format!("{card}\n[accept]\nfolder = \"{}\"\nmost_bytes = \"100 KiB\"\nmode = \"0640\"\n", folder.display());
     fs::write(&settings, rules).unwrap();
     world.write("north/a", noise(13, 60_000));
     north.run(["mb-send", "-t", "south", "a"]).ok();

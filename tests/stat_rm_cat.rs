@@ -98,7 +98,8 @@ fn a_stick_is_shown_without_any_configuration() {
     let said = world.command(["mb-stat", "--json"]).arg(&stick).run().ok();
     let mut nodes: Vec<_> = said.lines().map(|line| json(line)["node"].as_str().unwrap().to_owned()).collect();
     let mut ids = [south.id(), east.id()];
-    (nodes.sort(), ids.sort());
+    nodes.sort();
+    ids.sort();
     assert_eq!(nodes, ids);
     let first = packets.lines().next().unwrap();
     let line = north.command(["mb-stat"]).arg(&stick).arg(first).run().ok();

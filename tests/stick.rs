@@ -47,7 +47,11 @@ impl Yard {
 
 /// Files below a folder, as paths from there, sorted.
 fn files(dir: &Path) -> Vec<String> {
-    tree(dir).iter().filter_map(|line| line.split(' ').next().map(str::to_owned)).filter(|p| dir.join(p).is_file()).collect()
+    tree(dir)
+        .iter()
+        .filter_map(|line| line.split(' ').next().map(str::to_owned))
+        .filter(|p| dir.join(p).is_file())
+        .collect()
 }
 
 /// Bytes that do not compress and differ from seed to seed.
@@ -216,7 +220,15 @@ fn one_way_opens_nothing_on_the_stick_for_writing() {
     let (before, log) = (tree(&yard.stick), yard.world.path("log"));
     let mut call = yard.south.command(["mb-xfer", "--in", "--one-way"]).arg(&yard.stick);
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-y", "-qq", "-s", "0", "-e", "trace=openat,unlinkat,renameat,renameat2,mkdirat,write,pwrite64,fsync"]);
+    strace.args([
+        "-f",
+        "-y",
+        "-qq",
+        "-s",
+        "0",
+        "-e",
+        "trace=openat,unlinkat,renameat,renameat2,mkdirat,write,pwrite64,fsync",
+    ]);
     strace.arg("-o").arg(&log).arg(program("mb-xfer")).args(call.raw().get_args());
     strace.envs(call.raw().get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(strace.status().unwrap().success());
@@ -304,7 +316,8 @@ fn a_stick_that_is_too_small_holds_a_valid_subset_and_the_rest_stays_for_the_nex
                 break;
             }
         }
-        let delivered = |number: usize| yard.delivered(&yard.south, &number.to_string()) == Some(contents[number].clone());
+        let delivered =
+            |number: usize| yard.delivered(&yard.south, &number.to_string()) == Some(contents[number].clone());
         let expected = [kib > 1100, kib >= 400, kib >= 200, kib >= 64];
         for (number, expected) in expected.iter().enumerate() {
             assert!(delivered(number) || !expected, "{kib} KiB: file {number} after {rounds} rounds");
@@ -475,8 +488,9 @@ fn exfat(yard: &Yard) -> Option<Mounted> {
     fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
     let made = Command::new("mkfs.exfat").arg(&image).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
     assert!(made.success());
-    let mounted = Command::new("mount.exfat-fuse").arg(&image).arg(&yard.stick).stdout(Stdio::null()).stderr(Stdio::null());
-    if mounted.status().is_ok_and(|status| status.success()) {
+    let mut mount = Command::new("mount.exfat-fuse");
+    mount.arg(&image).arg(&yard.stick).stdout(Stdio::null()).stderr(Stdio::null());
+    if mount.status().is_ok_and(|status| status.success()) {
         return Some(Mounted(yard.stick.clone()));
     }
     skip("mounting by FUSE (root)");
@@ -528,7 +542,9 @@ fn a_fat_image_brings_packets_there() {
         let done = Command::new("sh").arg("-ec").arg(script).current_dir(yard.world.path("")).output().unwrap();
         assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
     };
-    shell("mkfs.vfat image >/dev/null; mcopy -s -i image stick/mailbag ::/; rm -r stick/mailbag; mcopy -s -i image ::/mailbag stick/");
+    shell(
+        "mkfs.vfat image >/dev/null; mcopy -s -i image stick/mailbag ::/; rm -r stick/mailbag; mcopy -s -i image ::/mailbag stick/",
+    );
     assert_eq!(yard.xfer(&yard.south, &["--toss"]).ok().lines().count(), 2);
     assert!(yard.delivered(&yard.south, "big") == Some(big));
 }

@@ -79,7 +79,9 @@ fn is_reservation(path: &Path) -> bool {
 fn without_reserved(scenario: &Scenario, tree: Tree) -> Tree {
     let second = |name: &Path| PathBuf::from(format!("{}.1", name.display()));
     let is_reserved = |name: &Path| {
-        reserves(scenario) && tree.contains_key(&second(name)) && !tree.keys().any(|path| path != name && path.starts_with(name))
+        reserves(scenario)
+            && tree.contains_key(&second(name))
+            && !tree.keys().any(|path| path != name && path.starts_with(name))
     };
     let reserved: Vec<PathBuf> = tree.keys().filter(|name| is_reserved(name)).cloned().collect();
     let mut kept = Tree::new();

@@ -174,7 +174,6 @@ impl Point<'_> {
         let says_why = run.code == 0 || !run.stderr.is_empty() || !run.stdout.is_empty() || self.called.name == "write";
         assert!(says_why, "it does not say why\n{run}");
     }
-
 }
 
 /// Tries points on all cores. What went wrong, in their order.

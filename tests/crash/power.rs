@@ -199,9 +199,8 @@ impl<'a> Cuts<'a> {
     fn before(&self, point: &Point) -> bool {
         let Stage { scenario, program, .. } = self.stage;
         let log = self.host.dir.join("strace");
-        let (run, _running) = self.host.cut_after(|yard| {
-            inject(yard.call(program), point.called, point.fault, scenario.lacks, &log)
-        });
+        let (run, _running) =
+            self.host.cut_after(|yard| inject(yard.call(program), point.called, point.fault, scenario.lacks, &log));
         let Some(run) = run else { return false };
         self.stage.judge(&run, &self.host.at_yard(), &self.host.dir);
         true

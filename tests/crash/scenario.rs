@@ -106,10 +106,29 @@ const TO_SOUTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES)];
 const SMALL: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt"])];
 
 const SEND: &[&str] = &[
-    "mb-send", "--threads", "1", "-t", "south", "-t", "east", "@/files/small.txt", "@/files/big.bin", "@/files/folder",
+    "mb-send",
+    "--threads",
+    "1",
+    "-t",
+    "south",
+    "-t",
+    "east",
+    "@/files/small.txt",
+    "@/files/big.bin",
+    "@/files/folder",
 ];
 const SEND_ONCE: &[&str] = &[
-    "mb-send", "--threads", "1", "--once", "key", "-t", "south", "-t", "east", "@/files/small.txt", "@/files/big.bin",
+    "mb-send",
+    "--threads",
+    "1",
+    "--once",
+    "key",
+    "-t",
+    "south",
+    "-t",
+    "east",
+    "@/files/small.txt",
+    "@/files/big.bin",
     "@/files/folder",
 ];
 const SEND_SOUTH: &[&str] =
@@ -162,7 +181,12 @@ pub fn all() -> Vec<Scenario> {
             lacks: &[("linkat", "EPERM")],
             ..story(
                 "where there are no hard links",
-                vec![all_or_nothing("north", SEND_SOUTH), tried("north", OUT), tried("south", IN), tried("south", TOSS)],
+                vec![
+                    all_or_nothing("north", SEND_SOUTH),
+                    tried("north", OUT),
+                    tried("south", IN),
+                    tried("south", TOSS),
+                ],
                 TO_SOUTH,
             )
         },
@@ -178,7 +202,12 @@ pub fn all() -> Vec<Scenario> {
             lacks: &[("syncfs", "ENOSYS")],
             ..story(
                 "where a file system cannot be synced whole",
-                vec![all_or_nothing("north", SEND_SOUTH), tried("north", OUT), tried("south", IN), tried("south", TOSS)],
+                vec![
+                    all_or_nothing("north", SEND_SOUTH),
+                    tried("north", OUT),
+                    tried("south", IN),
+                    tried("south", TOSS),
+                ],
                 TO_SOUTH,
             )
         },
@@ -385,7 +414,8 @@ fn west_is_a_node(yard: &Yard) -> Vec<String> {
 fn south_knows_only_the_hub(yard: &Yard) -> Vec<String> {
     let list = yard.command("south", &["mb-node", "list"]).run().ok();
     let files = crate::yard::files_below(&yard.path("south/config/nodes"));
-    let is_well = list.starts_with("hub\t") && list.lines().count() == 1 && files == [yard.path("south/config/nodes/hub.toml")];
+    let is_well =
+        list.starts_with("hub\t") && list.lines().count() == 1 && files == [yard.path("south/config/nodes/hub.toml")];
     if is_well { Vec::new() } else { vec![format!("south knows {list:?}, from {files:?}")] }
 }
 

@@ -41,7 +41,17 @@ const CHANGES: [(&str, &[&str]); 24] = [
 const OPENS: [&str; 2] = ["openat", "open"];
 /// Calls that only look, and may fail all the same.
 const LOOKS: [&str; 11] = [
-    "read", "pread64", "getdents64", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "readlink", "readlinkat", "flock",
+    "read",
+    "pread64",
+    "getdents64",
+    "fstat",
+    "newfstatat",
+    "statx",
+    "statfs",
+    "fstatfs",
+    "readlink",
+    "readlinkat",
+    "flock",
 ];
 
 /// One system call of a recorded run.

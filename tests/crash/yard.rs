@@ -90,7 +90,8 @@ impl Yard {
     /// Paths into the yard at `old` become paths into this one.
     pub fn follow(&self, old: &Path) {
         let (old, new) = (old.to_str().expect("a plain path"), self.dir.to_str().expect("a plain path"));
-        for path in files_below(&self.dir).into_iter().filter(|path| path.extension().is_some_and(|end| end == "toml")) {
+        for path in files_below(&self.dir).into_iter().filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        {
             let text = fs::read_to_string(&path).expect("a configuration");
             if text.contains(old) {
                 fs::write(&path, text.replace(old, new)).expect("a configuration");

@@ -123,7 +123,10 @@ pub(crate) fn next_packets(
     let mut least = Least::new(most);
     for entry in dir.list()? {
         let packet = packet_named(&entry?.name, shard);
-        packet.filter(|packet| after.is_none_or(|after| after < *packet)).into_iter().for_each(|packet| least.offer(packet));
+        packet
+            .filter(|packet| after.is_none_or(|after| after < *packet))
+            .into_iter()
+            .for_each(|packet| least.offer(packet));
     }
     Ok(least.into_sorted())
 }

@@ -5,6 +5,7 @@
 //! this one stick. What does not fit stays, and smaller ones after it may still go.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use mb_spool::barrier::Barrier;
@@ -58,7 +59,7 @@ pub fn out(
     watch: &mut dyn Watch,
 ) -> Result<Report, CarryError> {
     publish_all(spool, run)?;
-    part::recover(stick)?;
+    recover(stick)?;
     let mut folders = Folders::default();
     make_nodes(spool, stick, options.nodes, &mut folders)?;
     let (nodes, queues): (Vec<_>, Vec<_>) =
@@ -88,12 +89,7 @@ pub fn out(
 }
 
 /// Tells what a run would move to the stick in `dir`, and writes nothing.
-pub fn would_go(
-    spool: &Spool,
-    dir: &DirRef,
-    options: OutOptions,
-    watch: &mut dyn Watch,
-) -> Result<Report, CarryError> {
+pub fn would_go(spool: &Spool, dir: &DirRef, options: OutOptions, watch: &mut dyn Watch) -> Result<Report, CarryError> {
     let stick = Stick::find(dir)?;
     let goes_to = |node: &NodeId| match &stick {
         _ if options.nodes.contains(node) => Ok(true),
@@ -119,6 +115,15 @@ pub fn would_go(
         }
     }
     Ok(report)
+}
+
+/// Settles what dead runs left. On a stick that cannot be written it stays; whether that matters shows when something is
+/// to be put there.
+fn recover(stick: &Stick) -> durable::Result<()> {
+    match part::recover(stick) {
+        Err(error) if error.cause.kind() == ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other,
+    }
 }
 
 fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Folders) -> Result<(), CarryError> {
@@ -313,7 +318,8 @@ impl Out<'_> {
     /// All bodies are there and of the right size, or none of the packet is put on the stick.
     fn check_sources(&self, source: &Source) -> Result<(), Setback> {
         for (number, body) in source.bodies.iter().enumerate() {
-            let stat = none_if_missing(source.queue.stat(body_name(&source.packet, number).as_ref())).map_err(in_spool)?;
+            let stat =
+                none_if_missing(source.queue.stat(body_name(&source.packet, number).as_ref())).map_err(in_spool)?;
             if stat.is_none_or(|stat| stat.len != body.size) {
                 return Err(Setback::Bad(CarryError::BodyMissing { path: source.path(), root: body.root }));
             }

@@ -5,7 +5,9 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{EAST, NORTH, Packet, Place, SOUTH, fat, files, id, name_of, noise, out_to, packet, send, take_options, world};
+use common::{
+    EAST, NORTH, Packet, Place, SOUTH, fat, files, id, name_of, noise, out_to, packet, send, take_options, world,
+};
 use mb_carry::copy::Work;
 use mb_carry::out::{OutOptions, would_go};
 use mb_carry::take::{TakeOptions, would_come};
@@ -130,7 +132,8 @@ fn a_stick_that_fills_up_midway_leaves_the_packet_and_takes_smaller_ones() {
 
 #[test]
 fn max_bytes_bounds_what_is_written() {
-    let packets = [packet(SOUTH, 1, 1, &[noise(1, 50_000)]), packet(SOUTH, 2, 2, &[noise(2, 70_000)]), packet(SOUTH, 3, 3, &[])];
+    let packets =
+        [packet(SOUTH, 1, 1, &[noise(1, 50_000)]), packet(SOUTH, 2, 2, &[noise(2, 70_000)]), packet(SOUTH, 3, 3, &[])];
     let place = Place::of(&world(1, fat(), &packets));
     let options = OutOptions { max_bytes: Some(60_000), ..out_to(&[SOUTH]) };
     let (report, moved, failed) = out_with(&place, options);
@@ -144,7 +147,8 @@ fn max_bytes_bounds_what_is_written() {
 #[test]
 fn a_body_is_on_the_stick_once_and_leaves_with_the_last_packet_that_lists_it() {
     let body = noise(1, 100_000);
-    let mut packets: Vec<Packet> = (0..10).map(|number| packet(SOUTH, number, 128, std::slice::from_ref(&body))).collect();
+    let mut packets: Vec<Packet> =
+        (0..10).map(|number| packet(SOUTH, number, 128, std::slice::from_ref(&body))).collect();
     packets.push(packet(EAST, 99, 128, std::slice::from_ref(&body)));
     let world = world(1, fat(), &packets);
     let place = Place::of(&world);
@@ -222,7 +226,8 @@ fn an_unfinished_copy_of_others_goes_where_there_is_no_room_for_both() {
 #[test]
 fn a_wrong_file_under_a_right_name_on_the_stick_is_replaced() {
     let body = noise(1, 200_000);
-    let packets = [packet(SOUTH, 1, 128, std::slice::from_ref(&body)), packet(SOUTH, 2, 128, std::slice::from_ref(&body))];
+    let packets =
+        [packet(SOUTH, 1, 128, std::slice::from_ref(&body)), packet(SOUTH, 2, 128, std::slice::from_ref(&body))];
     for at in [0, 100_000, 199_999] {
         let place = Place::of(&world(1, fat(), &packets));
         let mut wrong = body.clone();
@@ -288,7 +293,8 @@ fn a_damaged_source_is_told_and_stays_and_the_others_go() {
 fn a_packet_in_the_wrong_queue_is_not_carried() {
     let packets = [packet(SOUTH, 1, 128, &[])];
     let place = Place::of(&world(1, fat(), &packets));
-    let (from, to) = (place.north.queue(&id(SOUTH), Queue::Tx).unwrap(), place.north.queue(&id(EAST), Queue::Tx).unwrap());
+    let (from, to) =
+        (place.north.queue(&id(SOUTH), Queue::Tx).unwrap(), place.north.queue(&id(EAST), Queue::Tx).unwrap());
     let name = packets[0].id.to_string();
     from.rename(name.as_ref(), &*to, name.as_ref()).unwrap();
     let (_, moved, failed) = out(&place);
@@ -368,7 +374,8 @@ fn a_run_that_is_stopped_leaves_what_the_next_one_continues() {
     assert_eq!(files(&world, "/1/mailbag/part"), [packets[1].bodies[0].0.root.to_string()]);
     let (report, ..) = out(&place);
     assert!(report.packet_count == 1 && report.written_len < body.len() as u64);
-    let (stopped, _) = place.take(TakeOptions { work: Work { stop: &AtomicBool::new(true), ..work }, ..take_options() });
+    let (stopped, _) =
+        place.take(TakeOptions { work: Work { stop: &AtomicBool::new(true), ..work }, ..take_options() });
     assert!(stopped.unwrap().is_stopped && place.is_on_stick(&packets[1]));
 }
 
@@ -389,7 +396,11 @@ fn what_is_wrong_on_the_stick_is_told_and_left_there_and_the_rest_is_taken() {
     put(&shard(2), &name(2), &[0; 262_145]);
     let foreign = packet(EAST, 50, 128, &[]);
     let foreign_name = foreign.id.to_string();
-    put(&make(&place.stick, &["mailbag", &id(SOUTH).to_string(), &foreign_name[..1]]), &foreign_name, &foreign.envelope);
+    put(
+        &make(&place.stick, &["mailbag", &id(SOUTH).to_string(), &foreign_name[..1]]),
+        &foreign_name,
+        &foreign.envelope,
+    );
     let garbage = vec![7; 512];
     let garbage_name = mb_wire::envelope::packet_id(&garbage).to_string();
     put(&make(&place.stick, &["mailbag", &id(SOUTH).to_string(), &garbage_name[..1]]), &garbage_name, &garbage);
@@ -436,7 +447,8 @@ fn a_packet_whose_bodies_come_by_another_stick_is_complete_then() {
 #[test]
 fn a_body_that_the_spool_has_is_not_read_from_the_stick() {
     let body = noise(1, 100_000);
-    let packets = [packet(SOUTH, 1, 128, std::slice::from_ref(&body)), packet(SOUTH, 2, 128, std::slice::from_ref(&body))];
+    let packets =
+        [packet(SOUTH, 1, 128, std::slice::from_ref(&body)), packet(SOUTH, 2, 128, std::slice::from_ref(&body))];
     let place = Place::of(&world(1, fat(), &packets[..1]));
     out(&place);
     take(&place);
@@ -518,7 +530,11 @@ fn a_link_where_something_of_ours_should_be_is_told_and_never_followed() {
     out(&Place::of(&begin));
     let (south, name, root) =
         (id(SOUTH).to_string(), packets[0].id.to_string(), packets[0].bodies[0].0.root.to_string());
-    for path in [&["mailbag", &south, &name[..1], &name][..], &["mailbag", &south, &name[..1]], &["mailbag", "body", &root[..2], &root]] {
+    for path in [
+        &["mailbag", &south, &name[..1], &name][..],
+        &["mailbag", &south, &name[..1]],
+        &["mailbag", "body", &root[..2], &root],
+    ] {
         let world = begin.after_kill();
         let place = Place::of(&world);
         let (last, above) = path.split_last().unwrap();

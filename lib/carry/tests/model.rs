@@ -89,7 +89,12 @@ fn finish(world: &World, mut delivered: BTreeSet<PacketId>, has_locks: bool, at:
 }
 
 /// Cuts `act` after each of its steps and goes on from every crash.
-fn cut_everywhere(setting: &(Options, LockMode), before: impl Fn(&World), act: impl Fn(&Place), delivered: BTreeSet<PacketId>) {
+fn cut_everywhere(
+    setting: &(Options, LockMode),
+    before: impl Fn(&World),
+    act: impl Fn(&Place),
+    delivered: BTreeSet<PacketId>,
+) {
     let has_locks = setting.1 == LockMode::Work;
     let begin = start(setting);
     before(&begin);

@@ -39,7 +39,8 @@ pub fn safe_name(component: &[u8]) -> OsString {
 }
 
 fn is_safe(c: char) -> bool {
-    let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
+    let turns_text =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
     let separates_lines = matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
     !c.is_control() && !turns_text && !separates_lines && c != char::REPLACEMENT_CHARACTER && c != '/' && c != '\\'
 }

@@ -285,7 +285,11 @@ fn variants() -> Vec<(&'static str, FsOptions, LockMode)> {
         ("plain", plain(), LockMode::Work),
         ("no locks", plain(), LockMode::Unsupported),
         ("no noreplace", FsOptions { noreplace: false, ..plain() }, LockMode::Work),
-        ("fat", FsOptions { links: false, symlinks: false, noreplace: false, folds_case: true, ..plain() }, LockMode::Work),
+        (
+            "fat",
+            FsOptions { links: false, symlinks: false, noreplace: false, folds_case: true, ..plain() },
+            LockMode::Work,
+        ),
         ("no links", FsOptions { links: false, symlinks: true, ..plain() }, LockMode::Work),
         ("no syncfs", FsOptions { sync_fs: false, ..plain() }, LockMode::Work),
     ]
@@ -396,7 +400,9 @@ fn what_the_user_took_away_after_a_power_cut_does_not_come_again() {
 /// Takes every delivered file and folder, as a user does: what has a final name and is no reservation.
 fn take_away(world: &World, folder: &str) -> Vec<String> {
     let root = world.root(SPOOL);
-    let Ok(dir) = root.open_dir("incoming".as_ref()).and_then(|dir| dir.open_dir("north".as_ref())) else { return vec![] };
+    let Ok(dir) = root.open_dir("incoming".as_ref()).and_then(|dir| dir.open_dir("north".as_ref())) else {
+        return vec![];
+    };
     let mut taken = Vec::new();
     for (name, actual) in delivered(world, folder).into_iter().filter(|(name, _)| !name.starts_with(".mb-")) {
         let is_whole = match &world.tree()[Path::new(&format!("{folder}/{actual}"))] {
@@ -724,7 +730,12 @@ fn what_a_killed_send_did_not_sync_the_next_one_does() {
                 assert_eq!(sent_packets(&after, [&south.known, &east.known]).len(), 6, "{what}\n{}", after.dump());
                 let again = send(&after, &north, &recipients, &inputs.list, &once(), &random);
                 again.unwrap_or_else(|e| panic!("{what}: {e}\n{}", after.dump()));
-                assert_eq!(sent_packets(&after, [&south.known, &east.known]).len(), 6, "{what}: again\n{}", after.dump());
+                assert_eq!(
+                    sent_packets(&after, [&south.known, &east.known]).len(),
+                    6,
+                    "{what}: again\n{}",
+                    after.dump()
+                );
                 was_killed
             });
         }
@@ -783,7 +794,8 @@ fn a_power_cut_at_any_step_of_waiting_delivers_exactly_once() {
                 let what = format!("{name}, seed {seed}, step {step}, the body has come: {late}");
                 let random = Stream::new(seed + 120);
                 let toss = |world: &World| {
-                    toss(world, &south, &north.known, &random).unwrap_or_else(|e| panic!("{what}: {e}\n{}", world.dump()))
+                    toss(world, &south, &north.known, &random)
+                        .unwrap_or_else(|e| panic!("{what}: {e}\n{}", world.dump()))
                 };
                 let before = world(seed, fs.clone());
                 before.locks(locks);

@@ -149,13 +149,7 @@ fn put_back(run: &Run, aside: &str, dir: &DirRef, name: &str) -> durable::Result
 
 /// Removes a packet from a queue: the envelope first, so that nobody sees it without its bodies, then its bodies, then
 /// what the index held for it alone. A crash in between leaves bodies without an envelope, which the next look sweeps.
-pub fn remove_packet(
-    spool: &Spool,
-    dir: &DirRef,
-    packet: &PacketId,
-    roots: &[Root],
-    run: &Run,
-) -> durable::Result<()> {
+pub fn remove_packet(spool: &Spool, dir: &DirRef, packet: &PacketId, roots: &[Root], run: &Run) -> durable::Result<()> {
     gone(dir.unlink(packet.to_string().as_ref()))?;
     for (index, root) in roots.iter().enumerate() {
         gone(dir.unlink(body_name(packet, index).as_ref()))?;

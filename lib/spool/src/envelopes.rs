@@ -1,8 +1,8 @@
 //! Reading envelopes from a folder: whole, bounded, checked against their name.
 
 use mb_wire::envelope::{Prefix, packet_id, read_prefix};
-use mb_wire::size::ENVELOPE_MOST;
 use mb_wire::id::PacketId;
+use mb_wire::size::ENVELOPE_MOST;
 
 use crate::durable::{self, DirRef, FileRef};
 

@@ -85,7 +85,12 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
     let content = Content::Letter(letter.sign(&north));
     let wrapped = Wrap { to: &address, end: 20_000, nice, hops: 16, bodies: &names, content: &content };
     let envelope = wrap(&north, &wrapped).unwrap();
-    Packet { to: address.id, id: packet_id(&envelope), envelope, bodies: names.into_iter().zip(bodies.to_vec()).collect() }
+    Packet {
+        to: address.id,
+        id: packet_id(&envelope),
+        envelope,
+        bodies: names.into_iter().zip(bodies.to_vec()).collect(),
+    }
 }
 
 /// What was told in a run.

@@ -92,9 +92,10 @@ fn unfit(path: &Path, what: &'static str) -> SendError {
 impl Content {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(into.len());
-        let count = self.file.read(&mut into[..most]).map_err(|cause| {
-            io::Error::other(SendError::Input { path: self.path.clone(), attempt: "read", cause })
-        })?;
+        let count = self
+            .file
+            .read(&mut into[..most])
+            .map_err(|cause| io::Error::other(SendError::Input { path: self.path.clone(), attempt: "read", cause }))?;
         if count == 0 {
             return Err(io::Error::other(unfit(&self.path, "got shorter while it was read")));
         }

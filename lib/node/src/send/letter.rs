@@ -65,15 +65,13 @@ impl Sender<'_> {
         Ok(Addressed { to: address.id, envelope, bodies })
     }
 
-    fn wrap(
-        &self,
-        letter: &Letter,
-        address: &Address,
-        nice: u8,
-    ) -> Result<Vec<u8>, mb_wire::envelope::EnvelopeError> {
+    fn wrap(&self, letter: &Letter, address: &Address, nice: u8) -> Result<Vec<u8>, mb_wire::envelope::EnvelopeError> {
         let bodies: Vec<BodyName> = letter.bodies.iter().map(name_of).collect();
         let content = Content::Letter(letter.sign(self.secrets));
-        wrap(self.secrets, &Wrap { to: address, end: letter.end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content })
+        wrap(
+            self.secrets,
+            &Wrap { to: address, end: letter.end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content },
+        )
     }
 
     /// Whom to seal to, and how long it may live: never longer than the key.

@@ -99,12 +99,16 @@ impl Packer<'_> {
     fn pack_range(&self, source: &mut Source, head: Vec<u8>) -> Result<(Vec<PackedBody>, Vec<u8>), SendError> {
         let codec = self.codec(&head);
         let most = if codec == Codec::Zstd { PLAIN_MOST - FRAME_MARGIN } else { PLAIN_MOST };
-        let mut range = Range { head: io::Cursor::new(head), source, left: most, len: 0, progress: self.sender.progress };
+        let mut range =
+            Range { head: io::Cursor::new(head), source, left: most, len: 0, progress: self.sender.progress };
         let copies = (0..self.copies).map(|_| self.new_copy()).collect::<Result<Vec<_>, _>>()?;
         let size = match codec {
             Codec::Plain => self.write(&mut range, &copies)?,
             Codec::Zstd => {
-                let frame = zstd::stream::read::Encoder::with_buffer(io::BufReader::with_capacity(SAMPLE_LEN, &mut range), LEVEL);
+                let frame = zstd::stream::read::Encoder::with_buffer(
+                    io::BufReader::with_capacity(SAMPLE_LEN, &mut range),
+                    LEVEL,
+                );
                 let frame = frame.map_err(|cause| failed(cause, "compress"))?;
                 self.write(&mut { frame }, &copies)?
             }

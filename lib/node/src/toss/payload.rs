@@ -80,7 +80,8 @@ impl Bodies<'_> {
             lock(&parts).push((first, leaves(buffer)));
             let mut at = first * PIECE_LEN as u64;
             for (index, chunk) in (first..).zip(buffer.chunks_mut(CHUNK_LEN)) {
-                let piece = body.key.open_chunk(index, index + 1 == count, chunk).map_err(|error| refuse(number, error))?;
+                let piece =
+                    body.key.open_chunk(index, index + 1 == count, chunk).map_err(|error| refuse(number, error))?;
                 let inside = usize::try_from(body.len.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
                 let (range, padding) = piece.split_at(inside);
                 check_padding(number, padding)?;
@@ -177,7 +178,11 @@ fn check_rest(number: usize, from: &mut dyn Read) -> Result<(), PayloadError> {
 }
 
 fn check_padding(number: usize, padding: &[u8]) -> Result<(), PayloadError> {
-    if padding.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(refuse(number, "has something behind its range").into()) }
+    if padding.iter().all(|byte| *byte == 0) {
+        Ok(())
+    } else {
+        Err(refuse(number, "has something behind its range").into())
+    }
 }
 
 /// Zeros in whole pieces are left as a hole, so a sparse file stays sparse.
@@ -201,7 +206,11 @@ fn payload_error(number: usize, error: io::Error) -> PayloadError {
 }
 
 fn check_size(number: usize, body: &LetterBody, file: &FileRef) -> Result<(), PayloadError> {
-    if file.stat()?.len == body.size { Ok(()) } else { Err(refuse(number, "has another size than the letter says").into()) }
+    if file.stat()?.len == body.size {
+        Ok(())
+    } else {
+        Err(refuse(number, "has another size than the letter says").into())
+    }
 }
 
 fn check_root(number: usize, body: &LetterBody, mut parts: Vec<(u64, Vec<Digest>)>) -> Result<(), PayloadError> {

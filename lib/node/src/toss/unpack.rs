@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use mb_spool::barrier::Barrier;
 use mb_spool::durable::{DirRef, FileRef};
-use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent, FolderError};
+use mb_wire::folder::{FolderDecoder, FolderEntry, FolderError, FolderEvent};
 
 use super::decide::Refusal;
 use super::payload::PayloadError;
@@ -129,7 +129,13 @@ impl<'a> Unpacker<'a> {
         }
     }
 
-    fn open_folder(&mut self, parent: &DirRef, name: OsString, mode: u32, mtime: (i64, u32)) -> Result<(), PayloadError> {
+    fn open_folder(
+        &mut self,
+        parent: &DirRef,
+        name: OsString,
+        mode: u32,
+        mtime: (i64, u32),
+    ) -> Result<(), PayloadError> {
         parent.make_dir(&name, FILLING_MODE)?;
         let dir = parent.open_dir(&name)?;
         self.open.push(OpenFolder { name, dir, mode, mtime });

@@ -163,7 +163,8 @@ impl World {
         let told = self.told(self.check_with(1, &[], None));
         let mut parallel = self.told(self.check_with(3, &[], None));
         let mut once = told.clone();
-        (parallel.sort(), once.sort());
+        parallel.sort();
+        once.sort();
         assert_eq!(parallel, once, "three threads find the same");
         told
     }
