@@ -80,8 +80,10 @@ impl Part {
 
     /// The file for a copy of the body `root`: what an earlier run left of it, or a new one. It is this run's alone.
     pub fn body_file(&self, root: &Root) -> durable::Result<FileRef> {
-        let name = body_name(root);
-        gone(self.part.rename(root.to_string().as_ref(), &*self.dir, name.as_ref()))?;
+        let (name, resting) = (body_name(root), root.to_string());
+        if is_file(&self.part, &resting)? {
+            gone(self.part.rename(resting.as_ref(), &*self.dir, name.as_ref()))?;
+        }
         if let Ok(file) = self.dir.open_rw(name.as_ref())
             && file.stat()?.link_count == 1
         {
@@ -125,11 +127,15 @@ pub(crate) fn resting_len(stick: &Stick, root: &Root) -> durable::Result<u64> {
     Ok(stat.filter(|stat| stat.kind == Kind::File).map_or(0, |stat| stat.len))
 }
 
+fn is_file(dir: &DirRef, name: &str) -> durable::Result<bool> {
+    Ok(none_if_missing(dir.stat(name.as_ref()))?.is_some_and(|stat| stat.kind == Kind::File))
+}
+
 /// Removes what rests of a body that is in its place.
 pub(crate) fn forget_resting(stick: &Stick, root: &Root) -> durable::Result<()> {
     match find_dir(stick.root(), PART)? {
-        Some(part) => gone(part.unlink(root.to_string().as_ref())),
-        None => Ok(()),
+        Some(part) if is_file(&part, &root.to_string())? => gone(part.unlink(root.to_string().as_ref())),
+        _ => Ok(()),
     }
 }
 
