@@ -119,7 +119,9 @@ fn remove_packets(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mu
         &Selection { places: &places, before, packets: &args.packets },
         run.as_ref(),
         &mut |place, packet, done| {
-            met.extend(args.packets.contains(packet).then_some(*packet));
+            if !args.packets.is_empty() {
+                met.insert(*packet);
+            }
             match done {
                 Removed::Gone => program.say(packet.to_string()),
                 Removed::Busy => {

@@ -206,7 +206,7 @@ impl Stage {
 
     /// Everything once more, in a world of its own. Hard links within it stay what they are.
     fn copy(&self) -> World {
-        let copy = World::new();
+        let copy = World::in_memory();
         let done = Command::new("cp").arg("-a").arg(self.world.path("").join(".")).arg(copy.path("")).status().unwrap();
         assert!(done.success());
         copy
@@ -357,8 +357,9 @@ fn whatever_lies_on_a_stick_is_taken_in_safely() {
                 | Place::Body
         );
         assert_eq!(whole, is_whole, "{case}: the packet itself");
-        let rx = tree(&world.path("south/spool/self/rx").join("."));
-        assert!(rx.len() <= 3, "{case}: {rx:?}");
+        let rx = world.path("south/spool/self/rx");
+        let count = fs::read_dir(&rx).map_or(0, |entries| entries.count());
+        assert!(count <= 3, "{case}: only what is right is in {}", rx.display());
     });
     println!("{count} cases");
     assert!(count > 180, "{count}");

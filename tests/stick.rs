@@ -7,7 +7,7 @@ use common::{Node, Run, World, program, tree};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Three nodes that know each other, and an empty folder that plays the stick.
@@ -475,54 +475,115 @@ fn closed_outputs_change_nothing_that_is_done() {
     }
 }
 
-/// An image file with `mkfs` on it, mounted by FUSE.
-fn exfat(yard: &Yard) -> Option<Mounted> {
-    if !have("mkfs.exfat") || !have("mount.exfat-fuse") {
-        return None;
+/// An exFAT stick: an image file, and the FUSE process that serves it.
+struct Exfat<'a> {
+    yard: &'a Yard,
+    server: Option<Child>,
+}
+
+impl Exfat<'_> {
+    /// Makes one; else tells that the test is skipped.
+    fn new(yard: &Yard) -> Option<Exfat<'_>> {
+        if !have("mkfs.exfat") || !have("mount.exfat-fuse") {
+            return None;
+        }
+        let image = yard.world.path("image");
+        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        let made = Command::new("mkfs.exfat").arg(&image).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(made.success());
+        let mut stick = Exfat { yard, server: None };
+        if stick.plug_in() {
+            return Some(stick);
+        }
+        skip("mounting by FUSE (root)");
+        None
     }
-    if !Path::new("/dev/fuse").exists() {
-        skip("/dev/fuse");
-        return None;
+
+    fn is_mounted(&self) -> bool {
+        fs::read_to_string("/proc/mounts").unwrap().contains(self.yard.stick.to_str().unwrap())
     }
-    let image = yard.world.path("image");
-    fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-    let made = Command::new("mkfs.exfat").arg(&image).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    assert!(made.success());
-    let mut mount = Command::new("mount.exfat-fuse");
-    mount.arg(&image).arg(&yard.stick).stdout(Stdio::null()).stderr(Stdio::null());
-    if mount.status().is_ok_and(|status| status.success()) {
-        return Some(Mounted(yard.stick.clone()));
+
+    fn plug_in(&mut self) -> bool {
+        let mut server = Command::new("mount.exfat-fuse");
+        server.arg("-d").arg(self.yard.world.path("image")).arg(&self.yard.stick);
+        self.server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok();
+        (0..100).any(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            self.is_mounted()
+        })
     }
-    skip("mounting by FUSE (root)");
-    None
+
+    /// As a user should: everything is written first.
+    fn take_out(&mut self) {
+        let _ = Command::new("umount").arg(&self.yard.stick).status();
+        let _ = self.server.take().map(|mut server| server.wait());
+    }
+
+    /// As a user does.
+    fn pull(&mut self) {
+        let _ = self.server.take().map(|mut server| server.kill().and_then(|()| server.wait()));
+        let _ = Command::new("umount").arg("-l").arg(&self.yard.stick).stderr(Stdio::null()).status();
+    }
+
+    fn repair(&self) {
+        let mut fsck = Command::new("fsck.exfat");
+        let _ = fsck.arg("-y").arg(self.yard.world.path("image")).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+impl Drop for Exfat<'_> {
+    fn drop(&mut self) {
+        self.pull();
+    }
 }
 
 /// No links, no modes, no case.
 #[test]
 fn an_exfat_stick_carries_as_any_other() {
     let yard = Yard::new();
-    let Some(mount) = exfat(&yard) else { return };
+    let Some(mut stick) = Exfat::new(&yard) else { return };
     let big = noise(1, 5_000_000);
     yard.send("south", "big", &big);
     yard.send("south", "small", b"text");
     yard.xfer(&yard.north, &["--verify", "--node", "south"]).silent();
     yard.world.command(["mb-check"]).arg(&yard.stick).run().silent();
-    drop(mount);
-    // Until the FUSE process has written everything and gone.
-    for _ in 0..100 {
-        let mounts = fs::read_to_string("/proc/mounts").unwrap();
-        if !mounts.contains(yard.stick.to_str().unwrap()) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    std::thread::sleep(Duration::from_millis(500));
-    let again = Command::new("mount.exfat-fuse").arg(yard.world.path("image")).arg(&yard.stick).status().unwrap();
-    assert!(again.success());
-    let _mount = Mounted(yard.stick.clone());
+    stick.take_out();
+    yard.xfer(&yard.south, &["--toss"]).fails(66);
+    assert!(stick.plug_in());
     assert_eq!(yard.xfer(&yard.south, &["--toss"]).ok().lines().count(), 2);
     assert!(yard.delivered(&yard.south, "big") == Some(big));
     assert_eq!(files(&yard.stick), ["mailbag/README.txt"]);
+}
+
+/// Threat: 5.
+#[test]
+fn a_stick_that_is_pulled_out_in_the_middle_is_finished_the_next_time() {
+    let yard = Yard::new();
+    let Some(mut stick) = Exfat::new(&yard) else { return };
+    yard.xfer(&yard.north, &["--node", "south"]).silent();
+    let mut pulled = 0;
+    for (round, millis) in [5, 15, 40, 80, 150].into_iter().enumerate() {
+        let (big, name) = (noise(round as u64, 20_000_000), format!("big {round}"));
+        yard.send("south", &name, &big);
+        yard.send("south", &format!("small {round}"), b"text");
+        for (node, words) in [(&yard.north, "--out"), (&yard.south, "--in")] {
+            let mut call = node.command(["mb-xfer", words]).arg(&yard.stick);
+            let child = call.raw().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(millis));
+            stick.pull();
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains("panicked") && said.lines().count() < 40, "{said}");
+            pulled += u32::from(output.status.code() != Some(0));
+            stick.repair();
+            assert!(stick.plug_in());
+            yard.xfer(node, &[words]).silent();
+        }
+        yard.south.run(["mb-toss"]).ok();
+        assert!(yard.delivered(&yard.south, &name) == Some(big), "{name}");
+        assert!(yard.delivered(&yard.south, &format!("small {round}")).is_some());
+    }
+    assert!(pulled > 0, "it was never pulled while it was used");
 }
 
 /// Through mcopy, as a stick that another system wrote.

@@ -16,8 +16,6 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 const MOST_OPEN: u64 = 2048 + OPEN_BESIDES;
 /// Folders, bodies and standard streams.
 const OPEN_BESIDES: u64 = 200;
-/// How often a run is begun anew when somebody who cleans up was faster.
-const TRIES: usize = 8;
 
 impl Program {
     /// Opens the node's spool.
@@ -27,12 +25,6 @@ impl Program {
 
     /// Begins a run in the spool.
     pub fn start_run(&self, spool: &Spool) -> Result<Run, Failed> {
-        for _ in 1..TRIES {
-            match Run::start(spool, random_name()?) {
-                Err(error) if error.is_missing() => {}
-                other => return Ok(other?),
-            }
-        }
         Ok(Run::start(spool, random_name()?)?)
     }
 

@@ -105,3 +105,17 @@ impl Failure for CarryError {
         }
     }
 }
+
+/// Why one packet is not moved now.
+pub(crate) enum Setback {
+    /// It is not there any more, or another run is at it.
+    Gone,
+    /// Something is wrong with it.
+    Bad(CarryError),
+    /// It does not fit; it would take so many bytes.
+    NoRoom(u64),
+    /// The run was asked to stop.
+    Stopped,
+    /// The run cannot go on.
+    Fatal(CarryError),
+}

@@ -14,6 +14,8 @@ pub mod report;
 pub mod stick;
 /// Its folders, opened once and synced together.
 mod folders;
+/// Where packets go.
+mod destination;
 /// Which packet goes first.
 mod order;
 /// Bodies copied while they are hashed.

@@ -14,6 +14,7 @@ use mb_wire::envelope::read_prefix;
 use mb_wire::id::PacketId;
 use mb_wire::size::ENVELOPE_MOST;
 
+use crate::destination::Destination;
 use crate::stick::{none_if_missing, packet_named};
 
 /// How many packets a pass keeps: 5 MB of them.
@@ -56,14 +57,14 @@ pub(crate) struct Waiting {
     pub len: u64,
     /// The packet.
     pub packet: PacketId,
-    /// Which queue it lies in.
+    /// For which destination.
     pub queue: u32,
 }
 
-/// The next packets of `queues` after `after`, at most [`MOST_AT_ONCE`].
-pub(crate) fn next_waiting(queues: &[DirRef], after: Option<Waiting>) -> durable::Result<Vec<Waiting>> {
+/// The next packets for `destinations` after `after`, at most [`MOST_AT_ONCE`].
+pub(crate) fn next_waiting(destinations: &[Destination], after: Option<Waiting>) -> durable::Result<Vec<Waiting>> {
     let mut least = Least::new(MOST_AT_ONCE);
-    for (index, queue) in queues.iter().enumerate() {
+    for (index, Destination { queue, .. }) in destinations.iter().enumerate() {
         for entry in queue.list()? {
             let Name::Envelope(packet) = Name::parse(&entry?.name) else { continue };
             let Some((nice, len)) = weigh(queue, &packet)? else { continue };

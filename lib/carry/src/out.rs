@@ -13,7 +13,7 @@ use mb_spool::batch::publish_all;
 use mb_spool::bodies::remove_packet;
 use mb_spool::class::Class;
 use mb_spool::durable::{self, DirRef, Lock, LockGuard};
-use mb_spool::layout::{Queue, Spool};
+use mb_spool::layout::Spool;
 use mb_spool::names::body_name;
 use mb_spool::run::{Run, gone};
 use mb_wire::envelope::{BodyName, packet_id, read_prefix};
@@ -21,7 +21,8 @@ use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::batch::{Batch, Pending, is_envelope, read_back};
 use crate::copy::{CopyError, Work, copy_body, is_body};
-use crate::error::CarryError;
+use crate::destination::{Destination, destinations};
+use crate::error::{CarryError, Setback};
 use crate::folders::{Folders, Names, Place};
 use crate::order::{MOST_AT_ONCE, Waiting, next_waiting, read_bounded, sweep_orphans};
 use crate::part::{self, Part};
@@ -62,9 +63,8 @@ pub fn out(
     recover(stick)?;
     let mut folders = Folders::default();
     make_nodes(spool, stick, options.nodes, &mut folders)?;
-    let (nodes, queues): (Vec<_>, Vec<_>) =
-        destinations(spool, stick, watch)?.into_iter().map(|to| (to.node, to.queue)).unzip();
-    queues.iter().try_for_each(|queue| sweep_orphans(queue, run))?;
+    let destinations = destinations(spool, Some(stick), &[], watch)?;
+    destinations.iter().try_for_each(|to| sweep_orphans(&to.queue, run))?;
     let room = Room::new(stick.root(), 0, options.max_bytes.unwrap_or(u64::MAX));
     let mut out = Out {
         spool,
@@ -72,8 +72,7 @@ pub fn out(
         run,
         options,
         watch,
-        nodes,
-        queues,
+        destinations,
         folders,
         room,
         part: None,
@@ -91,27 +90,15 @@ pub fn out(
 /// Tells what a run would move to the stick in `dir`, and writes nothing.
 pub fn would_go(spool: &Spool, dir: &DirRef, options: OutOptions, watch: &mut dyn Watch) -> Result<Report, CarryError> {
     let stick = Stick::find(dir)?;
-    let goes_to = |node: &NodeId| match &stick {
-        _ if options.nodes.contains(node) => Ok(true),
-        Some(stick) => stick.node(node).map(|dir| dir.is_some()),
-        None => Ok(false),
-    };
-    let (mut nodes, mut queues) = (Vec::new(), Vec::new());
-    for node in spool.nodes()?.into_iter().filter(|node| *node != spool.own()) {
-        if goes_to(&node)?
-            && let Some(queue) = spool.find_queue(&node, Queue::Tx)?
-        {
-            nodes.push(node);
-            queues.push(queue);
-        }
-    }
+    let destinations = destinations(spool, stick.as_ref(), options.nodes, watch)?;
     let mut report = Report::default();
     let mut room = Room::new(dir, 0, options.max_bytes.unwrap_or(u64::MAX));
-    for waiting in next_waiting(&queues, None)? {
+    for waiting in next_waiting(&destinations, None)? {
         if room.allows(waiting.len) && room.fits(&[waiting.len])? {
             room.take(&[waiting.len]);
             report.packet_count += 1;
-            watch.moved(Event::Out { packet: waiting.packet, to: nodes[waiting.queue as usize], len: waiting.len });
+            let to = destinations[waiting.queue as usize].node;
+            watch.moved(Event::Out { packet: waiting.packet, to, len: waiting.len });
         }
     }
     Ok(report)
@@ -143,44 +130,6 @@ fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Fold
     Ok(())
 }
 
-/// The nodes for which there is a queue here and a folder there. What stands there and is no folder is told.
-fn destinations(spool: &Spool, stick: &Stick, watch: &mut dyn Watch) -> durable::Result<Vec<Destination>> {
-    let mut destinations = Vec::new();
-    for node in spool.nodes()?.into_iter().filter(|node| *node != spool.own()) {
-        match stick.node(&node) {
-            Ok(None) => continue,
-            Ok(Some(_)) => {}
-            Err(error) if error.is_wrong_kind() => {
-                watch.failed(error.into());
-                continue;
-            }
-            Err(error) => return Err(error),
-        }
-        destinations.extend(spool.find_queue(&node, Queue::Tx)?.map(|queue| Destination { node, queue }));
-    }
-    Ok(destinations)
-}
-
-/// A node that the stick goes to, and what waits for it.
-struct Destination {
-    node: NodeId,
-    queue: DirRef,
-}
-
-/// Why a packet does not go now.
-enum Setback {
-    /// It is not there any more, or another run is at it.
-    Gone,
-    /// Something is wrong with it.
-    Bad(CarryError),
-    /// It does not fit; it would take so many bytes.
-    NoRoom,
-    /// The run was asked to stop.
-    Stopped,
-    /// The run cannot go on.
-    Fatal(CarryError),
-}
-
 /// A failed call in the spool concerns one packet, unless it would fail for all.
 fn in_spool(error: durable::Error) -> Setback {
     match error.class() {
@@ -193,7 +142,7 @@ fn in_spool(error: durable::Error) -> Setback {
 /// A failed call on the stick concerns all packets, unless there is no room for this one or something stands in its way.
 fn on_stick(error: durable::Error) -> Setback {
     match error {
-        error if is_full(&error) => Setback::NoRoom,
+        error if is_full(&error) => Setback::NoRoom(0),
         error if error.is_wrong_kind() => Setback::Bad(error.into()),
         error => Setback::Fatal(error.into()),
     }
@@ -221,8 +170,7 @@ struct Out<'a> {
     run: &'a Run,
     options: OutOptions<'a>,
     watch: &'a mut dyn Watch,
-    nodes: Vec<NodeId>,
-    queues: Vec<DirRef>,
+    destinations: Vec<Destination>,
     folders: Folders,
     room: Room,
     part: Option<Part>,
@@ -235,14 +183,21 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
+    /// What is whole becomes durable even if the run cannot go on.
     fn all(&mut self) -> Result<(), CarryError> {
+        let walked = self.walk();
+        let committed = self.commit();
+        walked.and(committed)
+    }
+
+    fn walk(&mut self) -> Result<(), CarryError> {
         let mut after = None;
         loop {
-            let waiting = next_waiting(&self.queues, after)?;
+            let waiting = next_waiting(&self.destinations, after)?;
             for waiting in &waiting {
                 if self.options.work.is_stopped() {
                     self.report.is_stopped = true;
-                    return self.commit();
+                    return Ok(());
                 }
                 self.one(waiting)?;
                 if self.batch.is_full() {
@@ -251,7 +206,7 @@ impl Out<'_> {
             }
             match waiting.last() {
                 Some(last) if waiting.len() == MOST_AT_ONCE => after = Some(*last),
-                _ => return self.commit(),
+                _ => return Ok(()),
             }
         }
     }
@@ -260,7 +215,7 @@ impl Out<'_> {
         match self.put(waiting) {
             Ok(()) | Err(Setback::Gone) => {}
             Err(Setback::Bad(error)) => self.watch.failed(error),
-            Err(Setback::NoRoom) => self.leave(waiting.len),
+            Err(Setback::NoRoom(_)) => self.leave(waiting.len),
             Err(Setback::Stopped) => self.report.is_stopped = true,
             Err(Setback::Fatal(error)) => return Err(error),
         }
@@ -279,7 +234,7 @@ impl Out<'_> {
         self.make_room(&source)?;
         let mut written = Vec::new();
         let put = self.put_files(&source, &mut written);
-        if let Err(Setback::Bad(_) | Setback::NoRoom) = put {
+        if let Err(Setback::Bad(_) | Setback::NoRoom(_)) = put {
             // It must not keep others from fitting.
             written.iter().try_for_each(|root| self.drop_body(root)).map_err(on_stick)?;
         }
@@ -294,7 +249,7 @@ impl Out<'_> {
 
     /// Claims and reads a packet's envelope.
     fn read(&self, waiting: &Waiting) -> Result<Source, Setback> {
-        let (queue, to) = (self.queues[waiting.queue as usize].clone(), self.nodes[waiting.queue as usize]);
+        let Destination { node: to, queue } = self.destinations[waiting.queue as usize].clone();
         let packet = waiting.packet;
         let name = packet.to_string();
         let file = queue.open(name.as_ref()).map_err(in_spool)?;
@@ -331,7 +286,7 @@ impl Out<'_> {
     fn make_room(&mut self, source: &Source) -> Result<(), Setback> {
         let sizes = self.missing_sizes(source).map_err(on_stick)?;
         if !self.room.allows(sizes.iter().sum()) {
-            return Err(Setback::NoRoom);
+            return Err(Setback::NoRoom(sizes.iter().sum()));
         }
         if self.room.fits(&sizes).map_err(on_stick)? {
             return Ok(());
@@ -340,7 +295,7 @@ impl Out<'_> {
         if part::clear_resting(self.stick, &own).map_err(on_stick)? && self.room.fits(&sizes).map_err(on_stick)? {
             return Ok(());
         }
-        Err(Setback::NoRoom)
+        Err(Setback::NoRoom(sizes.iter().sum()))
     }
 
     /// The sizes of the files that are still to be written.
@@ -465,7 +420,7 @@ impl Out<'_> {
                 Ok(()) => sure.push(pending),
                 Err(Setback::Bad(failure)) => self.watch.failed(failure),
                 Err(Setback::Fatal(failure)) => return Err(failure),
-                Err(Setback::Stopped | Setback::Gone | Setback::NoRoom) => self.report.is_stopped = true,
+                Err(Setback::Stopped | Setback::Gone | Setback::NoRoom(_)) => self.report.is_stopped = true,
             }
         }
         if !self.options.keep {
@@ -500,7 +455,7 @@ impl Out<'_> {
     fn remove_sources(&self, sure: &[Pending]) -> durable::Result<()> {
         let mut names = Barrier::new();
         for pending in sure {
-            let queue = &self.queues[pending.queue as usize];
+            let queue = &self.destinations[pending.queue as usize].queue;
             gone(queue.unlink(pending.packet.to_string().as_ref()))?;
             if !pending.bodies.is_empty() {
                 names.dir(queue);
@@ -509,7 +464,13 @@ impl Out<'_> {
         names.wait()?;
         for pending in sure.iter().filter(|pending| !pending.bodies.is_empty()) {
             let roots: Vec<Root> = pending.bodies.iter().map(|body| body.root).collect();
-            remove_packet(self.spool, &self.queues[pending.queue as usize], &pending.packet, &roots, self.run)?;
+            remove_packet(
+                self.spool,
+                &self.destinations[pending.queue as usize].queue,
+                &pending.packet,
+                &roots,
+                self.run,
+            )?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! the latter are put back, which harms nobody; what is lost then is room on the stick.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind::NotFound;
 use std::str::FromStr;
 
 use mb_spool::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
@@ -20,6 +21,8 @@ use crate::order::{read_bounded, some_names};
 use crate::stick::{FILE_MODE, PART, Stick, find_dir, make_dir, none_if_missing, packet_shard};
 use crate::sweep;
 
+/// How often the run's folder is made when others take it for a dead one's.
+const TRIES: usize = 100;
 /// How many dead runs are settled at a time; the others wait for another run.
 const MOST_DEAD: usize = 64;
 /// How many names of a folder are worked on at a time.
@@ -56,21 +59,32 @@ pub(crate) fn aside_name(root: &Root) -> String {
 }
 
 impl Part {
-    /// Makes and locks the folder of `run`.
+    /// Makes and locks the folder of `run`. Who settles dead runs may come between, and take it for one: then it is made
+    /// again.
     pub fn open(stick: &Stick, run: &Run) -> durable::Result<Part> {
         let part = make_dir(stick.root(), PART)?;
-        loop {
-            let dir = make_dir(&part, run.name())?;
-            let lock = match dir.try_lock()? {
-                Lock::Held(guard) => Some(guard),
-                Lock::Unsupported => None,
-                // Who settles dead runs came between, and removes the folder now.
-                Lock::Busy => continue,
-            };
-            if none_if_missing(part.stat(run.name().as_ref()))?.is_some() {
-                return Ok(Part { part, dir, name: run.name().into(), _lock: lock });
+        for _ in 1..TRIES {
+            match Part::try_open(&part, run) {
+                Ok(None) => {}
+                Ok(Some(opened)) => return Ok(opened),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
             }
         }
+        let error = || durable::Error { path: part.path().join(run.name()), attempt: "lock", cause: NotFound.into() };
+        Part::try_open(&part, run)?.ok_or_else(error)
+    }
+
+    /// `None`: somebody else has it, or had it.
+    fn try_open(part: &DirRef, run: &Run) -> durable::Result<Option<Part>> {
+        let dir = make_dir(part, run.name())?;
+        let lock = match dir.try_lock()? {
+            Lock::Held(guard) => Some(guard),
+            Lock::Unsupported => None,
+            Lock::Busy => return Ok(None),
+        };
+        let is_there = none_if_missing(part.stat(run.name().as_ref()))?.is_some();
+        Ok(is_there.then(|| Part { part: part.clone(), dir, name: run.name().into(), _lock: lock }))
     }
 
     /// The folder.

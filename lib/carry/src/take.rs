@@ -19,7 +19,7 @@ use mb_wire::envelope::{BodyName, Prefix, packet_id, read_prefix};
 use mb_wire::id::{PacketId, Root};
 
 use crate::copy::{CopyError, Work, copy_body};
-use crate::error::CarryError;
+use crate::error::{CarryError, Setback};
 use crate::order::{MOST_AT_ONCE, next_packets, read_bounded};
 use crate::part::{self, Part, taken_name};
 use crate::report::{Event, Report, Watch};
@@ -108,20 +108,6 @@ pub fn would_come(spool: &Spool, stick: &Stick, watch: &mut dyn Watch) -> Result
         }
     }
     Ok(report)
-}
-
-/// Why a packet is not taken now.
-enum Setback {
-    /// It is not there any more.
-    Gone,
-    /// Something is wrong with it.
-    Bad(CarryError),
-    /// It does not fit; it would take so many bytes.
-    NoRoom(u64),
-    /// The run was asked to stop.
-    Stopped,
-    /// The run cannot go on.
-    Fatal(CarryError),
 }
 
 /// A failed call on the stick concerns one packet, unless it would fail for all.

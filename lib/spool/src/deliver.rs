@@ -35,6 +35,8 @@ const MOST_PATH_LEN: usize = 16 * 1024;
 const MOST_REMEMBERED: usize = 4096;
 /// How deep the folders of a spool lie in each other: `self/seen/DAY`.
 const SPOOL_DEPTH: usize = 3;
+/// What a reservation begins with.
+const RESERVED: &str = "mailbag:";
 /// What staged names begin with.
 pub const STAGED_PREFIX: &str = ".mb-";
 
@@ -281,7 +283,7 @@ fn reserve(dir: &DirRef, name: &OsStr, letter: &LetterId) -> durable::Result<()>
 
 /// What a reservation says: whose it is.
 fn reservation(letter: &LetterId) -> String {
-    format!("mailbag:{letter}")
+    format!("{RESERVED}{letter}")
 }
 
 fn is_reservation(dir: &DirRef, name: &OsStr, letter: &LetterId) -> bool {
@@ -291,7 +293,15 @@ fn is_reservation(dir: &DirRef, name: &OsStr, letter: &LetterId) -> bool {
     }
     let mut bytes = [0; 128];
     let read = dir.open(name).and_then(|file| file.read_at(&mut bytes, 0));
-    read.is_ok_and(|count| &bytes[..count] == text.as_bytes())
+    read.is_ok_and(|count| is_torn_from(text.as_bytes(), &bytes[..count]))
+}
+
+/// Whether a power cut made `found` of a reservation: its beginning, perhaps with zeros in place of the rest. Where so
+/// little is left that somebody else could have written it, it stays, and the next number is taken.
+fn is_torn_from(written: &[u8], found: &[u8]) -> bool {
+    let same = found.iter().zip(written).take_while(|(found, written)| found == written).count();
+    let is_ours = if found.len() == written.len() { same > 0 } else { same >= RESERVED.len() };
+    is_ours && found.len() <= written.len() && found[same..].iter().all(|byte| *byte == 0)
 }
 
 /// `wanted` with a number before its extension: `report.pdf`, `report.1.pdf`, `report.2.pdf`… Number 0 is the name itself.
@@ -408,6 +418,18 @@ fn clear_folder(dir: &DirRef, path: &Path, run_name: &str, lists: &[StagedList])
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_torn_reservation_is_ours_and_what_somebody_else_could_have_written_is_not() {
+        let written = b"mailbag:abcdefgh";
+        let cut = |len: usize| [&written[..len], &[0; 16][len..]].concat();
+        for ours in [written.to_vec(), cut(1), cut(12), written[..8].to_vec(), b"mailbag:ab\0\0".to_vec()] {
+            assert!(is_torn_from(written, &ours), "{ours:?}");
+        }
+        for other in [&b""[..], b"m", b"mailbag", &[0; 16], &[0; 4], b"mailbag:abcdefgi", b"mailbag:abcdefgh\0"] {
+            assert!(!is_torn_from(written, other), "{other:?}");
+        }
+    }
 
     #[test]
     fn numbers_go_before_the_extension_and_names_stay_short_enough() {

@@ -12,6 +12,8 @@ use data_encoding::Specification;
 use crate::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
 use crate::layout::{DIR_MODE, FILE_MODE, Spool};
 
+/// How often a run is begun anew when somebody who cleans up was faster.
+const TRIES: usize = 8;
 /// Length of a run's name in characters.
 pub const RUN_NAME_LEN: usize = 26;
 
@@ -26,22 +28,36 @@ pub struct Run {
 }
 
 impl Run {
-    /// Makes and locks a folder with a name from 16 random bytes.
+    /// Makes and locks a folder with a name from 16 random bytes. A crash leaves the folder, unlocked.
     ///
-    /// A crash leaves the folder, unlocked. Between making and locking it another run may take it for a dead one
-    /// and remove it: then this fails as missing, and the caller starts again with other random bytes.
-    pub fn start(spool: &Spool, random: [u8; 16]) -> durable::Result<Run> {
+    /// Between making and locking it another run may take it for a dead one and remove it: then another name is tried.
+    pub fn start(spool: &Spool, mut random: [u8; 16]) -> durable::Result<Run> {
         let tmp = spool.make(&["tmp"])?;
-        let name = run_name(&random);
+        for _ in 1..TRIES {
+            match Run::try_start(&tmp, &random) {
+                Err(error) if error.is_missing() => random[0] = random[0].wrapping_add(1),
+                other => return other,
+            }
+        }
+        Run::try_start(&tmp, &random)
+    }
+
+    fn try_start(tmp: &DirRef, random: &[u8; 16]) -> durable::Result<Run> {
+        let name = run_name(random);
         tmp.make_dir(name.as_ref(), DIR_MODE)?;
         let dir = tmp.open_dir(name.as_ref())?;
         let lock = match dir.try_lock()? {
             Lock::Held(guard) => Some(guard),
-            // Whoever cleans up holds it for a moment and then removes the folder.
-            Lock::Busy | Lock::Unsupported => None,
+            Lock::Unsupported => None,
+            // Whoever cleans up has it, and is about to remove the folder.
+            Lock::Busy => {
+                let cause = std::io::ErrorKind::NotFound.into();
+                return Err(durable::Error { path: dir.path().to_owned(), attempt: "lock", cause });
+            }
         };
         tmp.stat(name.as_ref())?;
-        Ok(Run { name, tmp, dir, next: AtomicU32::new(0), is_left: AtomicBool::new(false), _lock: lock })
+        let (next, is_left) = (AtomicU32::new(0), AtomicBool::new(false));
+        Ok(Run { name, tmp: tmp.clone(), dir, next, is_left, _lock: lock })
     }
 
     /// The random name, which staged names carry.
