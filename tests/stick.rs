@@ -68,9 +68,9 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Shows: B4, B5, B6, H3, H5, H8, H17.
+/// Shows: B4, H3, H5, H8, H17.
 /// The hosts share nothing but the folder that is carried. One body is on it for two recipients; each takes its own
-/// envelope and sees nothing of the other's.
+/// envelope and leaves the other's, and the body as long as that needs it.
 #[test]
 fn one_stick_brings_a_file_to_two_nodes_and_is_empty_then() {
     let yard = Yard::new();
@@ -341,7 +341,7 @@ fn max_bytes_leaves_the_rest_for_another_time() {
     assert_eq!(yard.xfer(&yard.south, &["--toss"]).ok().lines().count(), 2);
 }
 
-/// Shows: B10, B11.
+/// Shows: B10.
 /// Envelopes and bodies come in whatever order a copy brings them, from two sticks that were merged.
 #[test]
 fn sticks_are_merged_by_cp_rsync_and_tar() {

@@ -99,22 +99,35 @@ impl Seeds {
         }
     }
 
-    /// What is sealed, behind each of the doors; the letter in it.
+    /// What is sealed, behind each of the doors, and the letter in it. What is wrong with a letter alone is seed enough
+    /// for the target `letter`.
     fn inner(&self, name: &str, file: &[u8]) {
         let Some(plain) = open_by_hand(file) else { return };
-        self.behind("inner", 1, name, &plain);
+        let is_about_it = name.starts_with("inner") || name.starts_with("envelope");
+        let put = |door, name: &str, content: &[u8]| {
+            if is_about_it {
+                self.behind("inner", door, name, content);
+            }
+        };
+        if name.starts_with("inner_length") || name.starts_with("inner_padding") || name.starts_with("inner_class") {
+            put(1, name, &plain);
+        }
         let len = u32::from_be_bytes(plain[..4].try_into().expect("four bytes")) as usize;
         let Some(inner) = plain[4..].get(..len) else { return };
-        self.behind("inner", 0, name, inner);
+        put(0, name, inner);
         let Ok(map) = ciborium::from_reader::<Value, _>(inner) else { return };
         let Some(content) = field(&map, "content") else { return };
         let content_bytes = cbor::encode(content);
-        self.behind("inner", 16, name, &content_bytes);
-        self.behind("inner", 0, &format!("{name}-signed"), &with_hop(&FIXED_HEAD, 16, &content_bytes));
+        put(16, name, &content_bytes);
+        if name.starts_with("envelope") {
+            put(0, &format!("{name}-signed"), &with_hop(&FIXED_HEAD, 16, &content_bytes));
+        }
         let signed = field(content, "letter").and_then(|letter| letter.as_array()?.first()?.as_bytes());
-        if let Some(signed) = signed {
+        if let Some(signed) = signed.filter(|_| !name.starts_with("inner") && !name.starts_with("seal")) {
             self.put("letter", name, signed);
-            self.put("cbor", name, signed);
+            if name.starts_with("letter") {
+                self.put("cbor", name, signed);
+            }
         }
     }
 

@@ -425,7 +425,7 @@ fn what_is_wrong_on_the_stick_is_told_and_left_there_and_the_rest_is_taken() {
     assert!(files(&world, "/1").iter().any(|name| name.ends_with(&shared)), "those that stay list it");
 }
 
-/// Shows: B14, B29.
+/// Shows: B14.
 #[test]
 fn a_packet_whose_bodies_come_by_another_stick_is_complete_then() {
     let packets = [packet(SOUTH, 1, 128, &[noise(1, 3000), noise(2, 4000)])];
@@ -444,6 +444,8 @@ fn a_packet_whose_bodies_come_by_another_stick_is_complete_then() {
     assert_eq!(files(&world, "/1/mailbag"), ["README.txt"]);
 }
 
+/// Shows: B29.
+/// An envelope that comes later still gets its body.
 #[test]
 fn a_body_that_the_spool_has_is_not_read_from_the_stick() {
     let body = noise(1, 100_000);

@@ -305,3 +305,59 @@ fn a_run_that_dies_beside_another_one_loses_nothing() {
         finish(&found, BTreeSet::new(), setting.1 == LockMode::Work, &at);
     }
 }
+
+/// Calls that `act` makes by itself, on a copy of the world.
+fn calls_of(world: &World, act: impl Fn(&Place)) -> u64 {
+    let world = world.after_kill();
+    let before = world.calls();
+    act(&Place::of(&world));
+    world.calls() - before
+}
+
+/// Threat: 25.
+/// Bodies are taken off the stick while somebody puts a packet on it that lists one of them: each of the two pauses once,
+/// anywhere, for as long as all the other does.
+#[test]
+fn a_body_that_is_swept_while_a_packet_comes_that_lists_it_stays() {
+    for setting in settings() {
+        let begin = start(&setting);
+        drop(Place::of(&begin).out(out_to(&[SOUTH])));
+        let (out, take) = (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| drop(place.take(take_options())));
+        for (paused, calls) in [(0, calls_of(&begin, take)), (1, calls_of(&begin, out))] {
+            for n in 1..=calls {
+                let world = begin.after_kill();
+                let place = Place::of(&world);
+                world.take_turns(&[(paused, n), (1 - paused, u64::MAX)], vec![Box::new(|| take(&place)), Box::new(|| out(&place))]);
+                let at = format!("{} pauses after {n} calls", ["the taker", "the giver"][paused]);
+                assert_nothing_lost(&world, &BTreeSet::new(), &at);
+                finish(&world, BTreeSet::new(), setting.1 == LockMode::Work, &at);
+            }
+        }
+    }
+}
+
+/// Threat: 25.
+/// A batch is published while somebody sweeps bodies without an envelope from `tx/`: both pause once, anywhere.
+#[test]
+fn a_sweep_takes_nothing_from_a_packet_that_is_being_published() {
+    let begin = world(9, Options::default(), &[]);
+    let sent = std::slice::from_ref(&PACKETS[1]);
+    let (give, publish) = (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| common::send(&place.north, sent));
+    // Queues that are there are swept.
+    let warm = begin.after_kill();
+    publish(&Place::of(&warm));
+    give(&Place::of(&warm));
+    let (give_calls, publish_calls) = (calls_of(&warm, give), calls_of(&warm, publish));
+    for m in 1..=publish_calls {
+        for n in 1..=give_calls {
+            let world = warm.after_kill();
+            let place = Place::of(&world);
+            drop(place.take(take_options()));
+            drop(place.toss(sent));
+            let turns = [(1, m), (0, n), (1, u64::MAX), (0, u64::MAX)];
+            world.take_turns(&turns, vec![Box::new(|| give(&place)), Box::new(|| publish(&place))]);
+            let is_there = place.is_in_tx(&PACKETS[1]) || place.is_on_stick(&PACKETS[1]);
+            assert!(is_there, "published {m} calls, swept {n}: lost\n{}", world.dump());
+        }
+    }
+}

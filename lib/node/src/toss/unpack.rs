@@ -187,7 +187,7 @@ mod tests {
 
     /// Symptom: a folder payload that ends within a file of a claimed 2^50 bytes failed with the disk's "file too
     /// large", so the packet stayed in its queue and was tried for ever. Cause: the file got its claimed length before
-    /// the end of the stream was judged. Remedy: judge first. Found by the target `unpack`.
+    /// the end of the stream was judged. Remedy: judge first.
     #[test]
     fn a_payload_that_is_cut_short_is_refused_before_its_last_file_gets_its_length() {
         let target = World::new(1).file_system(Options { capacity: Some(1 << 20), ..Options::default() });
