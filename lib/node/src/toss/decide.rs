@@ -1,5 +1,5 @@
 //! Decide: what a packet that came means here. Pure: a function of the packet and of what is known, in any order of
-//! arrival. Writes nothing, reads nothing but what [`Local`] tells.
+//! arrival. Reads and writes nothing.
 //!
 //! The gates stand in the order of `requirements.md`: form, `to`, dates, seal, hop signature, link; then the letter's
 //! author, and what the letter may do here.

@@ -1,6 +1,6 @@
 //! Toss: packets that came become delivered files, waiting packets, or entries in `bad/`.
 //!
-//! [`decide`] is pure; everything else here gathers what it asks for and applies what it says. Packets are taken in
+//! `decide` is pure; everything else here gathers what it asks for and applies what it says. Packets are taken in
 //! batches that share their barriers; inputs go last. Any number of tossers may run at the same time, and each may die
 //! at any step.
 
