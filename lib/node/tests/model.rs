@@ -318,7 +318,7 @@ fn a_power_cut_at_any_step_of_a_toss_delivers_exactly_once() {
             for seed in 0..seeds() {
                 let steps = at_every_step(|step| {
                     let what = format!("{name}, outside {outside}, seed {seed}, step {step}");
-                    cut_toss(&what, &south, &known, &files, seed, fs.clone(), locks, step)
+                    cut_toss(&what, &south, &known, &files, seed, (fs.clone(), locks), step)
                 });
                 assert!(steps > 40, "{name}: a toss of three letters takes more than {steps} steps");
             }
@@ -332,8 +332,7 @@ fn cut_toss(
     known: &KnownNode,
     files: &BTreeMap<String, Vec<u8>>,
     seed: u64,
-    fs: FsOptions,
-    locks: LockMode,
+    (fs, locks): (FsOptions, LockMode),
     step: u64,
 ) -> bool {
     let random = Stream::new(seed + 10);
@@ -887,10 +886,8 @@ fn a_tosser_that_pauses_anywhere_beside_another_delivers_exactly_once() {
             let what = format!("{name}, the first pauses after {n} calls");
             let shared = begin.after_kill();
             shared.locks(locks);
-            shared.take_turns(
-                &[(0, n), (1, u64::MAX)],
-                vec![Box::new(|| tosser(&shared)), Box::new(|| tosser(&shared))],
-            );
+            shared
+                .take_turns(&[(0, n), (1, u64::MAX)], vec![Box::new(|| tosser(&shared)), Box::new(|| tosser(&shared))]);
             let after = shared.after_kill();
             after.locks(LockMode::Work);
             (0..2).for_each(|_| tosser(&after));
