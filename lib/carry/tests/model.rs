@@ -322,12 +322,16 @@ fn a_body_that_is_swept_while_a_packet_comes_that_lists_it_stays() {
     for setting in settings() {
         let begin = start(&setting);
         drop(Place::of(&begin).out(out_to(&[SOUTH])));
-        let (out, take) = (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| drop(place.take(take_options())));
+        let (out, take) =
+            (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| drop(place.take(take_options())));
         for (paused, calls) in [(0, calls_of(&begin, take)), (1, calls_of(&begin, out))] {
             for n in 1..=calls {
                 let world = begin.after_kill();
                 let place = Place::of(&world);
-                world.take_turns(&[(paused, n), (1 - paused, u64::MAX)], vec![Box::new(|| take(&place)), Box::new(|| out(&place))]);
+                world.take_turns(
+                    &[(paused, n), (1 - paused, u64::MAX)],
+                    vec![Box::new(|| take(&place)), Box::new(|| out(&place))],
+                );
                 let at = format!("{} pauses after {n} calls", ["the taker", "the giver"][paused]);
                 assert_nothing_lost(&world, &BTreeSet::new(), &at);
                 finish(&world, BTreeSet::new(), setting.1 == LockMode::Work, &at);
@@ -342,7 +346,8 @@ fn a_body_that_is_swept_while_a_packet_comes_that_lists_it_stays() {
 fn a_sweep_takes_nothing_from_a_packet_that_is_being_published() {
     let begin = world(9, Options::default(), &[]);
     let sent = std::slice::from_ref(&PACKETS[1]);
-    let (give, publish) = (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| common::send(&place.north, sent));
+    let (give, publish) =
+        (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| common::send(&place.north, sent));
     // Queues that are there are swept.
     let warm = begin.after_kill();
     publish(&Place::of(&warm));

@@ -13,7 +13,7 @@ use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::barrier::Barrier;
 use crate::bodies::{exists, index, link_or_copy};
-use crate::durable::{self, DirRef, FileRef, Kind};
+use crate::durable::{self, DirRef, Entry, FileRef, Kind};
 use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
 use crate::names::{Name, body_name};
 use crate::once::{self, OnceRecord};
@@ -151,10 +151,13 @@ fn publish(spool: &Spool, name: &str, run: &Run) -> durable::Result<()> {
     let out = spool.make(&["self", "out"])?;
     // Whoever committed it may have died before the rename was durable.
     out.sync()?;
-    if !publish_once(spool, &batch, run)? {
-        return remove_tree(&out, name.as_ref());
-    }
-    let nodes = batch.list()?.collect::<durable::Result<Vec<_>>>()?;
+    match publish_once(spool, &batch, run) {
+        // Another run has published the batch meanwhile.
+        Err(error) if error.is_missing() => return Ok(()),
+        Ok(false) => return remove_tree(&out, name.as_ref()),
+        other => other?,
+    };
+    let nodes = entries(&batch)?;
     for node in nodes.iter().filter(|node| node.kind == Kind::Dir) {
         publish_node(spool, &batch, &node.name, run)?;
     }
@@ -180,7 +183,7 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
     let Some(node) = node_name.to_str().and_then(|name| name.parse::<NodeId>().ok()) else { return Ok(()) };
     let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(()) };
     let tx = spool.queue(&node, Queue::Tx)?;
-    let entries = dir.list()?.collect::<durable::Result<Vec<_>>>()?;
+    let entries = entries(&dir)?;
     let mut packets: BTreeMap<PacketId, Vec<u16>> = BTreeMap::new();
     for entry in &entries {
         match Name::parse(&entry.name) {
@@ -253,6 +256,13 @@ fn index_bodies(spool: &Spool, tx: &DirRef, packet: &PacketId, numbers: &[u16]) 
         }
     }
     Ok(())
+}
+
+/// What is in a folder of a batch; nothing, if another run has removed it.
+fn entries(dir: &DirRef) -> durable::Result<Vec<Entry>> {
+    let listed = missing_is_none(dir.list())?;
+    let entries = listed.map(|entries| missing_is_none(entries.collect::<durable::Result<Vec<_>>>())).transpose()?;
+    Ok(entries.flatten().unwrap_or_default())
 }
 
 fn missing_is_none<T>(result: durable::Result<T>) -> durable::Result<Option<T>> {

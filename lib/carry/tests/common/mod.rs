@@ -120,7 +120,8 @@ pub fn work() -> Work<'static> {
 pub fn start_run(spool: &Spool) -> durable::Result<Run> {
     loop {
         let mut random = [0; 16];
-        random[..8].copy_from_slice(&NEXT_RUN.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        // The first byte is counted up when a name is taken.
+        random[8..].copy_from_slice(&NEXT_RUN.fetch_add(1, Ordering::Relaxed).to_le_bytes());
         match Run::start(spool, random) {
             Err(error) if error.is_missing() => {}
             other => return other,

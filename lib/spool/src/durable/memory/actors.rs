@@ -4,6 +4,7 @@ use super::Shared;
 use super::dice::Dice;
 use super::state::State;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -31,6 +32,10 @@ pub(super) struct Actors {
     dice: Dice,
     /// Chances of 16 that the turn passes at a call.
     switch_chances: u64,
+    /// Who goes on, and for how many calls, where the test decides that.
+    turns: Option<VecDeque<(usize, u64)>>,
+    /// Calls left of the turn that was given.
+    left: u64,
 }
 
 impl Actors {
@@ -42,6 +47,8 @@ impl Actors {
             speaker: None,
             dice: Dice::new(0),
             switch_chances: 0,
+            turns: None,
+            left: 0,
         }
     }
 
@@ -66,10 +73,15 @@ impl Actors {
         actor.is_dead.then_some(speaker)
     }
 
-    fn begin(&mut self, seed: u64, actor_count: usize) {
-        self.dice = Dice::new(seed);
-        // Some races want a switch at every call, others two in the right places.
-        self.switch_chances = [1, 4, 8][self.dice.between(0, 2)];
+    fn begin(&mut self, order: Order, actor_count: usize) {
+        match order {
+            Order::Seed(seed) => {
+                self.dice = Dice::new(seed);
+                // Some races want a switch at every call, others two in the right places.
+                self.switch_chances = [1, 4, 8][self.dice.between(0, 2)];
+            }
+            Order::Turns(turns) => self.turns = Some(turns.iter().copied().collect()),
+        }
         self.actors = vec![Actor::default(); actor_count];
         for (actor, n) in self.deaths.drain(..) {
             self.actors[actor].dies_at = Some(n);
@@ -79,10 +91,18 @@ impl Actors {
 
     fn end(&mut self) {
         self.actors.clear();
-        (self.running, self.speaker) = (None, None);
+        (self.running, self.speaker, self.turns) = (None, None, None);
     }
 
     fn pass_turn(&mut self) {
+        if let Some(turns) = &mut self.turns {
+            let is_ready = |&(actor, calls): &(usize, u64)| calls > 0 && !self.actors[actor].is_done;
+            let next = std::iter::from_fn(|| turns.pop_front()).find(is_ready);
+            let first_ready = || Some((self.actors.iter().position(|actor| !actor.is_done)?, u64::MAX));
+            let next = next.or_else(first_ready);
+            (self.running, self.left) = (next.map(|(actor, _)| actor), next.map_or(0, |(_, calls)| calls));
+            return;
+        }
         let ready: Vec<usize> = (0..self.actors.len()).filter(|&actor| !self.actors[actor].is_done).collect();
         self.running = match ready.len() {
             0 => None,
@@ -91,8 +111,15 @@ impl Actors {
     }
 }
 
-pub(super) fn interleave(shared: &Arc<Shared>, seed: u64, actors: Vec<Box<dyn FnOnce() + Send + '_>>) {
-    shared.lock().actors.begin(seed, actors.len());
+/// Who decides whose turn it is.
+#[derive(Clone, Copy)]
+pub(super) enum Order<'a> {
+    Seed(u64),
+    Turns(&'a [(usize, u64)]),
+}
+
+pub(super) fn interleave(shared: &Arc<Shared>, order: Order, actors: Vec<Box<dyn FnOnce() + Send + '_>>) {
+    shared.lock().actors.begin(order, actors.len());
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let run = |(index, actor)| scope.spawn(move || act(shared, index, actor));
         let threads: Vec<_> = actors.into_iter().enumerate().map(run).collect();
@@ -147,13 +174,19 @@ impl Shared {
 
     fn offer_turn<'a>(&'a self, mut state: MutexGuard<'a, State>, index: usize) -> MutexGuard<'a, State> {
         let chances = state.actors.switch_chances;
-        if state.actors.dice.happens(chances) {
+        let is_over = match state.actors.turns {
+            Some(_) => state.actors.left == 0,
+            None => state.actors.dice.happens(chances),
+        };
+        if is_over {
             state.actors.pass_turn();
             if state.actors.running != Some(index) {
                 self.turn.notify_all();
             }
         }
-        self.wait_for_turn(state, index)
+        let mut state = self.wait_for_turn(state, index);
+        state.actors.left = state.actors.left.saturating_sub(1);
+        state
     }
 
     fn wait_for_turn<'a>(&'a self, state: MutexGuard<'a, State>, index: usize) -> MutexGuard<'a, State> {

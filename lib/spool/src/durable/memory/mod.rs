@@ -207,7 +207,14 @@ impl World {
     ///
     /// An actor must not wait for another by any means but this world, nor use it from threads of its own making.
     pub fn interleave(&self, seed: u64, actors: Vec<Box<dyn FnOnce() + Send + '_>>) {
-        actors::interleave(&self.shared, seed, actors);
+        actors::interleave(&self.shared, actors::Order::Seed(seed), actors);
+    }
+
+    /// Runs closures as actors as [`World::interleave`] does, in turns that the test gives: who goes on, and for how many
+    /// calls. A turn of an actor that is done is left out; what is left after the last turn is done by one after another.
+    /// So a race that needs a long pause in the right place is found by trying every place.
+    pub fn take_turns(&self, turns: &[(usize, u64)], actors: Vec<Box<dyn FnOnce() + Send + '_>>) {
+        actors::interleave(&self.shared, actors::Order::Turns(turns), actors);
     }
 }
 
