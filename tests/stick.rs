@@ -478,6 +478,8 @@ fn closed_outputs_change_nothing_that_is_done() {
 /// An exFAT stick: an image file, and the FUSE process that serves it.
 struct Exfat<'a> {
     yard: &'a Yard,
+    /// The loop device that makes a disk of the image: FUSE mounts such a file system from a device only.
+    device: Option<String>,
     server: Option<Child>,
 }
 
@@ -491,7 +493,7 @@ impl Exfat<'_> {
         fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
         let made = Command::new("mkfs.exfat").arg(&image).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(made.success());
-        let mut stick = Exfat { yard, server: None };
+        let mut stick = Exfat { yard, device: None, server: None };
         if stick.plug_in() {
             return Some(stick);
         }
@@ -504,8 +506,12 @@ impl Exfat<'_> {
     }
 
     fn plug_in(&mut self) -> bool {
+        let made = Command::new("losetup").args(["-f", "--show"]).arg(self.yard.world.path("image")).output();
+        let Some(made) = made.ok().filter(|made| made.status.success()) else { return false };
+        let device = String::from_utf8_lossy(&made.stdout).trim().to_owned();
         let mut server = Command::new("mount.exfat-fuse");
-        server.arg("-d").arg(self.yard.world.path("image")).arg(&self.yard.stick);
+        server.arg("-d").arg(&device).arg(&self.yard.stick);
+        self.device = Some(device);
         self.server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok();
         (0..100).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
@@ -517,12 +523,18 @@ impl Exfat<'_> {
     fn take_out(&mut self) {
         let _ = Command::new("umount").arg(&self.yard.stick).status();
         let _ = self.server.take().map(|mut server| server.wait());
+        self.drop_device();
     }
 
     /// As a user does.
     fn pull(&mut self) {
         let _ = self.server.take().map(|mut server| server.kill().and_then(|()| server.wait()));
         let _ = Command::new("umount").arg("-l").arg(&self.yard.stick).stderr(Stdio::null()).status();
+        self.drop_device();
+    }
+
+    fn drop_device(&mut self) {
+        let _ = self.device.take().map(|device| Command::new("losetup").args(["-d", &device]).status());
     }
 
     fn repair(&self) {
