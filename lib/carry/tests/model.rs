@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use common::{EAST, Packet, Place, SOUTH, fat, files, id, noise, out_to, packet, take_options, world};
-use mb_spool::bodies::sweep_all;
+use mb_spool::bodies::{sweep_all, sweep_orphan};
 use mb_spool::durable::memory::{Fault, LockMode, Options, World};
+use mb_spool::layout::Queue;
 use mb_wire::id::PacketId;
 
 /// A cut at each step is tried with so many crashes; `MB_MODEL_SEEDS` asks for more.
@@ -341,28 +342,23 @@ fn a_body_that_is_swept_while_a_packet_comes_that_lists_it_stays() {
 }
 
 /// Threat: 25.
-/// A batch is published while somebody sweeps bodies without an envelope from `tx/`: both pause once, anywhere.
+/// A batch is published while somebody sweeps a body of it that has no envelope yet: both pause once, anywhere.
 #[test]
 fn a_sweep_takes_nothing_from_a_packet_that_is_being_published() {
     let begin = world(9, Options::default(), &[]);
-    let sent = std::slice::from_ref(&PACKETS[1]);
-    let (give, publish) =
-        (|place: &Place| drop(place.out(out_to(&NODES))), |place: &Place| common::send(&place.north, sent));
-    // Queues that are there are swept.
-    let warm = begin.after_kill();
-    publish(&Place::of(&warm));
-    give(&Place::of(&warm));
-    let (give_calls, publish_calls) = (calls_of(&warm, give), calls_of(&warm, publish));
-    for m in 1..=publish_calls {
-        for n in 1..=give_calls {
-            let world = warm.after_kill();
-            let place = Place::of(&world);
-            drop(place.take(take_options()));
-            drop(place.toss(sent));
-            let turns = [(1, m), (0, n), (1, u64::MAX), (0, u64::MAX)];
-            world.take_turns(&turns, vec![Box::new(|| give(&place)), Box::new(|| publish(&place))]);
-            let is_there = place.is_in_tx(&PACKETS[1]) || place.is_on_stick(&PACKETS[1]);
-            assert!(is_there, "published {m} calls, swept {n}: lost\n{}", world.dump());
-        }
+    let packet = &PACKETS[1];
+    let sweep = |place: &Place| {
+        let tx = place.north.queue(&packet.to, Queue::Tx).unwrap();
+        let run = common::start_run(&place.north).unwrap();
+        sweep_orphan(&tx, &packet.id, 0, &run).unwrap();
+    };
+    let publish = |place: &Place| common::send(&place.north, std::slice::from_ref(packet));
+    let (sweep_calls, publish_calls) = (calls_of(&begin, sweep), calls_of(&begin, publish));
+    for (m, n) in (1..=publish_calls).flat_map(|m| (1..=sweep_calls).map(move |n| (m, n))) {
+        let world = begin.after_kill();
+        let place = Place::of(&world);
+        let turns = [(1, m), (0, n), (1, u64::MAX), (0, u64::MAX)];
+        world.take_turns(&turns, vec![Box::new(|| sweep(&place)), Box::new(|| publish(&place))]);
+        assert!(place.is_in_tx(packet), "published for {m} calls, swept for {n}: lost\n{}", world.dump());
     }
 }
