@@ -127,10 +127,9 @@ fn say(program: &mut Program, delivered: &Delivered, as_json: bool) {
     }
 }
 
-/// Back to where they came from, as far as anybody knows: what came by stick and what came in a call are opened alike.
+/// Brings packets back from `bad/`.
 fn retry(program: &mut Program, spool: &Spool, packets: &[PacketId]) -> Result<(), Failed> {
     let run = program.start_run(spool)?;
-    let queue = spool.queue(&spool.own(), Queue::Rx)?;
     mb_spool::bad::sweep(spool, &run)?;
     let there = match spool.find(&["bad"])? {
         Some(bad) => mb_spool::bodies::packets(&bad)?.envelopes,
@@ -138,7 +137,7 @@ fn retry(program: &mut Program, spool: &Spool, packets: &[PacketId]) -> Result<(
     };
     for packet in if packets.is_empty() { &there } else { packets } {
         if there.binary_search(packet).is_ok() {
-            mb_spool::bad::retry(spool, packet, &queue, &run)?;
+            mb_spool::bad::retry(spool, packet, &run)?;
         } else {
             program.fail(&Complaint::new(Class::No, format!("{packet}: not in bad/")));
         }

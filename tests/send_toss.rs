@@ -441,6 +441,27 @@ fn what_an_unknown_node_sends_goes_to_bad_until_it_is_known() {
 }
 
 #[test]
+fn what_was_taken_out_of_an_outgoing_queue_goes_back_there() {
+    let world = World::new();
+    let (north, south) = two(&world);
+    let content = "mended ".repeat(10_000);
+    world.write("north/file", &content);
+    north.run(["mb-send", "-t", "south", "file"]).ok();
+    let tx = tx(&north, &south);
+    let body = names(&tx).into_iter().find(|name| name.ends_with(".0")).unwrap();
+    let good = fs::read(tx.join(&body)).unwrap();
+    fs::write(tx.join(&body), "damage").unwrap();
+    assert_eq!(north.run(["mb-check", "--fix"]).code, 1, "there was damage");
+    assert_eq!(names(&tx), [""; 0]);
+    fs::write(north.spool.join("bad").join(&body), good).unwrap();
+    north.run(["mb-toss", "--retry"]).silent();
+    assert_eq!(names(&north.spool.join("bad")), [""; 0]);
+    carry(&north, &south);
+    let _ = south.run(["mb-toss"]).ok();
+    assert_eq!(fs::read_to_string(incoming(&south, &north).join("file")).unwrap(), content);
+}
+
+#[test]
 fn a_node_may_be_kept_from_sending_files_or_handing_over_anything() {
     let world = World::new();
     let (north, south) = two(&world);

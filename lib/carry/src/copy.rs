@@ -6,14 +6,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mb_spool::blocks::for_each_block;
+use mb_spool::blocks::{BLOCK_CHUNKS, for_each_block};
 use mb_spool::durable::{self, FileRef};
 use mb_wire::body::{CHUNK_LEN, chunk_count, leaves, root};
 use mb_wire::envelope::BodyName;
 use mb_wire::hash::Digest;
 
-/// Chunks that are read and hashed at a time.
-const BLOCK_CHUNKS: usize = 16;
 /// Bytes of a block.
 const BLOCK_LEN: usize = BLOCK_CHUNKS * CHUNK_LEN;
 

@@ -551,6 +551,39 @@ fn a_power_cut_at_any_step_of_a_send_leaves_all_or_nothing() {
     }
 }
 
+/// A step fails, somebody runs, the power goes: what was there before it went is there.
+///
+/// Threat: 23.
+#[test]
+fn a_failed_step_of_a_send_leaves_all_or_nothing_for_good() {
+    let (north, south, east) = (Actor::new("north", 1), Actor::new("south", 2), Actor::new("east", 3));
+    let inputs = Inputs::new();
+    // Not for a disk that fails from there on: then nothing can be taken back either.
+    for (fault, sticky) in [(Fault::Io, false), (Fault::Full, false), (Fault::Full, true)] {
+        for seed in 0..3 {
+            at_every_step(|step| {
+                let what = format!("{fault:?}, sticky {sticky}, seed {seed}, step {step}");
+                let random = Stream::new(seed + 55);
+                let before = world(seed, FsOptions::default());
+                let start = before.steps();
+                before.fail_at(step, fault, sticky);
+                let sent =
+                    send(&before, &north, &[to(&south.known), to(&east.known)], &inputs.list, &options(), &random);
+                let failed = before.steps() - start >= step;
+                before.heal();
+                let next = before.after_kill();
+                run_next(&next, &north, &random);
+                let there = sent_packets(&next, [&south.known, &east.known]);
+                assert!(matches!((&sent, there.len()), (Ok(_), 6) | (Err(_), 0 | 6)), "{what}\n{}", next.dump());
+                let after = next.after_crash(seed);
+                run_next(&after, &north, &random);
+                assert_eq!(sent_packets(&after, [&south.known, &east.known]), there, "{what}\n{}", after.dump());
+                failed
+            });
+        }
+    }
+}
+
 /// Threat: 23.
 #[test]
 fn a_send_under_one_key_is_sent_once_whatever_was_cut_or_ran_beside_it() {

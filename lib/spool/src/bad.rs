@@ -1,12 +1,13 @@
 //! `bad/`: what could not be processed, and why. Kept, bounded, never looped on.
 
-use mb_wire::id::PacketId;
+use std::path::Path;
 
-use crate::barrier::Barrier;
+use mb_wire::id::{NodeId, PacketId};
+
 use crate::bodies::{exists, link_or_copy, packets, sweep_orphan};
 use crate::durable::{self, DirRef};
 use crate::envelopes::read_whole;
-use crate::layout::Spool;
+use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name, why_name};
 use crate::run::{Run, gone};
 
@@ -17,40 +18,60 @@ const KEPT_SECS: u64 = 90 * 86_400;
 /// The longest reason that is kept, in bytes.
 const MOST_WHY_LEN: usize = 4096;
 
+/// A packet that goes to `bad/`.
+pub struct Condemned<'a> {
+    /// The queue that it is in.
+    pub from: &'a DirRef,
+    /// The path of that queue below the spool.
+    pub queue: &'a Path,
+    /// The packet.
+    pub packet: &'a PacketId,
+    /// Why, in a line.
+    pub why: &'a str,
+}
+
 /// Moves a packet from a queue to `bad/` with its reason. Durable in `bad/` before the source goes.
 ///
 /// A crash leaves it in both; the next run does it again.
-pub fn condemn(spool: &Spool, from: &DirRef, packet: &PacketId, why: &str, run: &Run) -> durable::Result<()> {
+pub fn condemn(spool: &Spool, condemned: &Condemned, run: &Run) -> durable::Result<()> {
+    let Condemned { from, packet, .. } = *condemned;
     let bad = spool.make(&["bad"])?;
-    let mut barrier = Barrier::new();
-    write_why(&bad, packet, why, run, &mut barrier)?;
+    write_why(&bad, condemned, run)?;
     let numbers = body_numbers(from, packet)?;
-    for number in &numbers {
-        let name = body_name(packet, *number);
-        link_or_copy(from, &name, &bad, &name, run)?;
-    }
-    let name = packet.to_string();
-    link_or_copy(from, &name, &bad, &name, run)?;
-    // A sweep may have taken one that had no envelope yet.
-    for number in &numbers {
-        let name = body_name(packet, *number);
-        link_or_copy(from, &name, &bad, &name, run)?;
-    }
-    barrier.dir(&bad);
-    barrier.wait()?;
-    gone(from.unlink(name.as_ref()))?;
-    numbers.iter().try_for_each(|number| gone(from.unlink(body_name(packet, *number).as_ref())))
+    add(from, packet, &numbers, &bad, run)?;
+    discard(from, packet, &numbers)
 }
 
-fn write_why(dir: &DirRef, packet: &PacketId, why: &str, run: &Run, barrier: &mut Barrier) -> durable::Result<()> {
-    let mut line: String = why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.truncate(line.floor_char_boundary(MOST_WHY_LEN - 1));
-    line.push('\n');
-    let (name, file) = run.write("why-", line.as_bytes())?;
+/// Gives a packet a second place, durable on return.
+fn add(from: &DirRef, packet: &PacketId, numbers: &[usize], to: &DirRef, run: &Run) -> durable::Result<()> {
+    let link_bodies = || {
+        numbers.iter().try_for_each(|number| {
+            let name = body_name(packet, *number);
+            link_or_copy(from, &name, to, &name, run)
+        })
+    };
+    link_bodies()?;
+    let name = packet.to_string();
+    link_or_copy(from, &name, to, &name, run)?;
+    // A sweep may have taken one that had no envelope yet.
+    link_bodies()?;
+    let synced = to.sync();
+    if synced.is_err() {
+        // A name whose sync failed may be gone tomorrow, whatever is synced later: nobody shall find it.
+        let _ = discard(to, packet, numbers);
+    }
+    synced
+}
+
+/// The reason and, on a second line, the queue.
+fn write_why(bad: &DirRef, condemned: &Condemned, run: &Run) -> durable::Result<()> {
+    let mut text: String = condemned.why.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let queue = condemned.queue.display().to_string();
+    text.truncate(text.floor_char_boundary(MOST_WHY_LEN.saturating_sub(queue.len() + 2)));
+    text.push_str(&format!("\n{queue}\n"));
+    let (name, file) = run.write("why-", text.as_bytes())?;
     file.sync()?;
-    run.dir().rename(name.as_ref(), &**dir, why_name(packet).as_ref())?;
-    barrier.dir(dir);
-    Ok(())
+    run.dir().rename(name.as_ref(), &**bad, why_name(condemned.packet).as_ref())
 }
 
 /// The numbers of the bodies of `packet` that lie in `dir`.
@@ -71,34 +92,34 @@ fn body_numbers(dir: &DirRef, packet: &PacketId) -> durable::Result<Vec<usize>> 
 }
 
 /// Why a packet is in `bad/`.
-pub fn why(dir: &DirRef, packet: &PacketId) -> durable::Result<Option<String>> {
-    match dir.open(why_name(packet).as_ref()) {
-        Ok(file) => {
-            let text = String::from_utf8_lossy(&read_whole(&file, MOST_WHY_LEN)?).trim_end().to_owned();
-            Ok(Some(text))
-        }
+pub fn why(bad: &DirRef, packet: &PacketId) -> durable::Result<Option<String>> {
+    Ok(read_why(bad, packet)?.map(|text| text.lines().next().unwrap_or_default().to_owned()))
+}
+
+fn read_why(bad: &DirRef, packet: &PacketId) -> durable::Result<Option<String>> {
+    match bad.open(why_name(packet).as_ref()) {
+        Ok(file) => Ok(Some(String::from_utf8_lossy(&read_whole(&file, MOST_WHY_LEN)?).into_owned())),
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Brings a packet from `bad/` back into a queue, to be tried again. Durable there before it goes here.
-pub fn retry(spool: &Spool, packet: &PacketId, queue: &DirRef, run: &Run) -> durable::Result<()> {
+/// Brings a packet from `bad/` back, to be tried again: into the `tx/` that it was taken from; whatever came is opened
+/// from `self/rx`, by whichever way it came. Durable there before it goes here.
+pub fn retry(spool: &Spool, packet: &PacketId, run: &Run) -> durable::Result<()> {
     let bad = spool.make(&["bad"])?;
+    let destination = read_why(&bad, packet)?.and_then(|text| sent_to(&text)).unwrap_or(spool.own());
+    let queue = spool.queue(&destination, Queue::Tx)?;
     let numbers = body_numbers(&bad, packet)?;
-    let link_bodies = || {
-        numbers.iter().try_for_each(|number| {
-            let name = body_name(packet, *number);
-            link_or_copy(&bad, &name, queue, &name, run)
-        })
-    };
-    link_bodies()?;
-    let name = packet.to_string();
-    link_or_copy(&bad, &name, queue, &name, run)?;
-    // A sweep may have taken one that had no envelope yet.
-    link_bodies()?;
-    queue.sync()?;
-    discard(&bad, packet, &numbers)
+    add(&bad, packet, &numbers, &queue, run)?;
+    discard(&bad, packet, &numbers)?;
+    gone(bad.unlink(why_name(packet).as_ref()))
+}
+
+/// The node whose `tx/` the second line names.
+fn sent_to(why: &str) -> Option<NodeId> {
+    let (node, queue) = why.lines().nth(1)?.split_once('/')?;
+    node.parse().ok().filter(|_| queue == Queue::Tx.name())
 }
 
 /// Removes from `bad/` what is older than it is kept, and the oldest of what is more than it may hold. Returns what went.
@@ -125,7 +146,8 @@ pub fn trim(spool: &Spool, now: u64) -> durable::Result<Vec<PacketId>> {
 /// Removes a packet from `bad/` for good.
 pub fn remove(bad: &DirRef, packet: &PacketId) -> durable::Result<()> {
     let numbers = body_numbers(bad, packet)?;
-    discard(bad, packet, &numbers)
+    discard(bad, packet, &numbers)?;
+    gone(bad.unlink(why_name(packet).as_ref()))
 }
 
 /// Removes bodies and reasons whose envelope is gone: a run that removed a packet died midway.
@@ -146,10 +168,8 @@ pub fn sweep(spool: &Spool, run: &Run) -> durable::Result<()> {
     Ok(())
 }
 
-fn discard(bad: &DirRef, packet: &PacketId, numbers: &[usize]) -> durable::Result<()> {
-    gone(bad.unlink(packet.to_string().as_ref()))?;
-    for number in numbers {
-        gone(bad.unlink(body_name(packet, *number).as_ref()))?;
-    }
-    gone(bad.unlink(why_name(packet).as_ref()))
+/// The envelope goes first: what is left of a packet without one is litter.
+fn discard(dir: &DirRef, packet: &PacketId, numbers: &[usize]) -> durable::Result<()> {
+    gone(dir.unlink(packet.to_string().as_ref()))?;
+    numbers.iter().try_for_each(|number| gone(dir.unlink(body_name(packet, *number).as_ref())))
 }

@@ -195,7 +195,10 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
     for (packet, numbers) in &packets {
         publish_packet(spool, &dir, &tx, packet, numbers, run)?;
     }
-    tx.sync()?;
+    if let Err(error) = tx.sync() {
+        let _ = take_back(&dir, &tx, &packets);
+        return Err(error);
+    }
     for (packet, numbers) in &packets {
         // Still there if a power cut left the envelope under both names: a rename between two names of a file does nothing.
         gone(dir.unlink(packet.to_string().as_ref()))?;
@@ -207,6 +210,19 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
         Err(error) if error.is_taken() => Ok(()),
         other => other,
     }
+}
+
+/// A name whose sync failed may be gone tomorrow, whatever is synced later: the batch has its packets again, and whoever
+/// publishes next makes the names anew.
+fn take_back(dir: &DirRef, tx: &DirRef, packets: &BTreeMap<PacketId, Vec<u16>>) -> durable::Result<()> {
+    for (packet, numbers) in packets {
+        let name = packet.to_string();
+        gone(tx.rename(name.as_ref(), &**dir, name.as_ref()))?;
+        for number in numbers {
+            gone(tx.unlink(body_name(packet, usize::from(*number)).as_ref()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Bodies, then the envelope, then the bodies once more: a sweep may have taken one that had no envelope yet. The batch's

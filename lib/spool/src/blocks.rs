@@ -7,6 +7,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Chunks of a body that are read and worked on at a time: as many as are hashed side by side, and few enough to stay in
+/// a core's own cache from reading to writing.
+pub const BLOCK_CHUNKS: usize = 4;
+
 /// Calls `read` until it returns `None`, and `work` with what it returned and the buffer that it filled.
 ///
 /// `read` is never called by two threads at a time, and not again after `None` or an error. `work` runs in parallel and

@@ -6,11 +6,11 @@ use mb_wire::body::{CHUNK_LEN, leaves, root};
 use mb_wire::envelope::BodyName;
 use mb_wire::hash::Digest;
 
-use crate::blocks::for_each_block;
+use crate::blocks::{BLOCK_CHUNKS, for_each_block};
 use crate::durable::{self, FileRef};
 
-/// Chunks that are read and hashed at a time.
-const BLOCK_LEN: usize = 16 * CHUNK_LEN;
+/// Bytes that are read and hashed at a time.
+const BLOCK_LEN: usize = BLOCK_CHUNKS * CHUNK_LEN;
 
 /// Whether the open file has the size and the root of `body`.
 pub fn is_body(file: &FileRef, body: &BodyName, threads: usize) -> durable::Result<bool> {

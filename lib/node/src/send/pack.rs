@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use mb_spool::batch::{Batch, MadeBody};
-use mb_spool::blocks::for_each_block;
+use mb_spool::blocks::{BLOCK_CHUNKS, for_each_block};
 use mb_spool::durable::FileRef;
 use mb_spool::run::Run;
 use mb_wire::body::{BodyKey, CHUNK_LEN, PIECE_LEN, PLAIN_MOST, body_len, leaves, root};
@@ -18,8 +18,6 @@ use mb_wire::size::padme;
 use super::source::Source;
 use super::{Options, SendError, Sender};
 
-/// Pieces that are read, sealed and written at a time.
-const BLOCK_PIECES: usize = 16;
 /// How much of a range is compressed to see whether it pays.
 const SAMPLE_LEN: usize = 256 * 1024;
 /// zstd's level: faster than a disk, and most of the gain.
@@ -238,7 +236,7 @@ struct Pieces<'a> {
 
 impl Pieces<'_> {
     fn next_block(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Block>, SendError> {
-        buffer.resize(BLOCK_PIECES * CHUNK_LEN, 0);
+        buffer.resize(BLOCK_CHUNKS * CHUNK_LEN, 0);
         let first = self.count;
         let mut len = 0;
         let mut is_last = false;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use mb_spool::bad::Condemned;
 use mb_spool::barrier::Barrier;
 use mb_spool::blocks::for_each_block;
 use mb_spool::bodies::{link_from_index, remove_packet};
@@ -346,7 +348,9 @@ impl<'a> Batch<'_, 'a> {
         let remedy = refusal.remedy().map(str::to_owned);
         let failure = self.failed(item, refusal.to_string(), refusal.class(), remedy, is_condemned);
         if is_condemned {
-            bad::condemn(self.tosser.spool, &self.source.dir, &item.packet, &failure.why, self.run)?;
+            let queue = Path::new(&self.source.name);
+            let condemned = Condemned { from: &self.source.dir, queue, packet: &item.packet, why: &failure.why };
+            bad::condemn(self.tosser.spool, &condemned, self.run)?;
         }
         tell(Event::Failed(&failure));
         Ok(())

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
-use mb_spool::blocks::for_each_block;
+use mb_spool::blocks::{BLOCK_CHUNKS, for_each_block};
 use mb_spool::durable::{self, FileRef};
 use mb_wire::body::{CHUNK_LEN, PIECE_LEN, chunk_count, leaves, root};
 use mb_wire::hash::Digest;
@@ -14,8 +14,6 @@ use mb_wire::letter::{Codec, Letter, LetterBody};
 
 use super::decide::Refusal;
 
-/// Chunks that are read, opened and written at a time.
-const BLOCK_CHUNKS: u64 = 16;
 /// Largest window that a frame may ask for, as a power of two: 8 MiB.
 const MOST_WINDOW_LOG: u32 = 23;
 /// Bytes that are handed on at a time.
@@ -72,7 +70,7 @@ impl Bodies<'_> {
             if first == count {
                 return Ok(None);
             }
-            next = count.min(first + BLOCK_CHUNKS);
+            next = count.min(first + BLOCK_CHUNKS as u64);
             read_chunks(number, body, file, first, next, buffer)?;
             Ok(Some(first))
         };
@@ -283,7 +281,7 @@ impl<'a> PlainReader<'a> {
         if first == self.count {
             return Ok(false);
         }
-        self.next = self.count.min(first + BLOCK_CHUNKS);
+        self.next = self.count.min(first + BLOCK_CHUNKS as u64);
         read_chunks(self.number, self.body, self.file, first, self.next, &mut self.buffer)?;
         self.leaves.extend(leaves(&self.buffer));
         for (index, chunk) in (first..).zip(self.buffer.chunks_mut(CHUNK_LEN)) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mb_wire::id::{LetterId, PacketId, Root};
 
 use super::finding::{Fault, Finding, Mend, Mended};
-use crate::bad;
+use crate::bad::{self, Condemned};
 use crate::bodies::{self, sweep_orphan};
 use crate::day;
 use crate::deliver::{OpenFolder, clear_runs};
@@ -144,7 +144,9 @@ impl<'a> Mender<'a> {
             return Ok(());
         }
         let name = found.place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        bad::condemn(self.spool, dir, packet, &format!("mb-check: {name}: {}", found.fault), run)
+        let why = format!("mb-check: {name}: {}", found.fault);
+        let queue = found.place.parent().unwrap_or(Path::new(""));
+        bad::condemn(self.spool, &Condemned { from: dir, queue, packet, why: &why }, run)
     }
 
     /// Only if its lock can be had, or locks do not work here at all.

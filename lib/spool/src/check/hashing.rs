@@ -15,12 +15,10 @@ use mb_wire::hash::Digest;
 use mb_wire::id::Root;
 
 use super::finding::Fault;
-use crate::blocks::for_each_block;
+use crate::blocks::{BLOCK_CHUNKS, for_each_block};
 use crate::durable::{DirRef, FileRef, Stat};
 
-/// Chunks that are read and hashed at a time.
-const BLOCK_CHUNKS: usize = 16;
-/// Bytes of them: one buffer for each thread.
+/// Bytes that are read and hashed at a time: one buffer for each thread.
 const BLOCK_LEN: usize = BLOCK_CHUNKS * CHUNK_LEN;
 /// More threads than this only cost memory.
 const MOST_THREADS: usize = 8;

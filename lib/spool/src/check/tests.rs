@@ -284,7 +284,9 @@ fn a_damaged_body_takes_every_packet_that_needs_it_to_bad() {
         world.finds_and_mends(&world.shared_found());
         assert!(world.packets.iter().all(|packet| world.in_bad(packet)));
         let why = fs::read_to_string(world.path(format!("bad/{}.why", world.packets[0]))).unwrap();
-        assert_eq!(why, format!("mb-check: {}.0: its content is not what its name says\n", world.packets[0]));
+        let (reason, queue) = why.split_once('\n').unwrap();
+        assert_eq!(reason, format!("mb-check: {}.0: its content is not what its name says", world.packets[0]));
+        assert!(queue.ends_with("/tx\n"), "{queue}");
     }
 }
 
