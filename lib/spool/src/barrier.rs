@@ -11,6 +11,8 @@ use crate::durable::{self, DirRef, FileRef};
 
 /// Up to this many syncs are cheaper one by one than a whole file system's.
 const FEW: usize = 6;
+/// As many files as this are waited for at once, however many are still to come: each takes memory.
+const MANY: usize = 8192;
 
 /// What must be durable before work goes on.
 #[derive(Default)]
@@ -49,6 +51,12 @@ impl Barrier {
         if !self.dirs.iter().any(|known| Arc::ptr_eq(known, dir)) {
             self.dirs.push(dir.clone());
         }
+    }
+
+    /// The files so far, to be waited for at once, if they are many; folders stay.
+    pub fn split_if_many(&mut self) -> Option<Barrier> {
+        let is_many = self.files.len() >= MANY;
+        is_many.then(|| Barrier { files: std::mem::take(&mut self.files), dirs: Vec::new() })
     }
 
     /// Takes over all that another barrier waits for.

@@ -12,10 +12,10 @@ use mb_wire::envelope::packet_id;
 use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::barrier::Barrier;
-use crate::bodies::{exists, index, link_or_copy};
+use crate::bodies::{self, exists, index, link_or_copy};
 use crate::durable::{self, DirRef, Entry, FileRef, Kind};
 use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
-use crate::names::{Name, body_name};
+use crate::names::body_name;
 use crate::once::{self, OnceRecord};
 use crate::run::{Run, gone, remove_tree};
 
@@ -70,8 +70,12 @@ impl<'a> Batch<'a> {
         let name = packet.to_string();
         let file = dir.create(name.as_ref(), FILE_MODE)?;
         file.write_at(envelope, 0)?;
-        self.state().barrier.file(file, &dir, &name);
-        Ok(packet)
+        let many = {
+            let mut state = self.state();
+            state.barrier.file(file, &dir, &name);
+            state.barrier.split_if_many()
+        };
+        many.map_or(Ok(packet), |many| many.wait().map(|()| packet))
     }
 
     fn node_dir(&self, to: &NodeId) -> durable::Result<DirRef> {
@@ -183,29 +187,22 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
     let Some(node) = node_name.to_str().and_then(|name| name.parse::<NodeId>().ok()) else { return Ok(()) };
     let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(()) };
     let tx = spool.queue(&node, Queue::Tx)?;
-    let entries = entries(&dir)?;
-    let mut packets: BTreeMap<PacketId, Vec<u16>> = BTreeMap::new();
-    for entry in &entries {
-        match Name::parse(&entry.name) {
-            Name::Envelope(packet) => drop(packets.entry(packet).or_default()),
-            Name::Body(packet, number) => packets.entry(packet).or_default().push(number),
-            _ => {}
-        }
-    }
-    for (packet, numbers) in &packets {
-        publish_packet(spool, &dir, &tx, packet, numbers, run)?;
+    let listing = missing_is_none(bodies::packets(&dir))?.unwrap_or_default();
+    let envelopes = listing.envelopes.iter().map(|packet| (*packet, None));
+    let bodies = listing.bodies.iter().map(|(packet, number)| (*packet, Some(*number)));
+    let mut names: Vec<(PacketId, Option<u16>)> = envelopes.chain(bodies).collect();
+    drop(listing);
+    names.sort_unstable();
+    for packet in names.chunk_by(|a, b| a.0 == b.0) {
+        let numbers: Vec<u16> = packet.iter().filter_map(|(_, number)| *number).collect();
+        publish_packet(spool, &dir, &tx, &packet[0].0, &numbers, run)?;
     }
     if let Err(error) = tx.sync() {
-        let _ = take_back(&dir, &tx, &packets);
+        let _ = take_back(&dir, &tx, &names);
         return Err(error);
     }
-    for (packet, numbers) in &packets {
-        // Still there if a power cut left the envelope under both names: a rename between two names of a file does nothing.
-        gone(dir.unlink(packet.to_string().as_ref()))?;
-        for number in numbers {
-            gone(dir.unlink(body_name(packet, usize::from(*number)).as_ref()))?;
-        }
-    }
+    // Envelopes are still there if a power cut left them under both names: a rename between two names of a file does nothing.
+    names.iter().try_for_each(|name| gone(dir.unlink(file_name(name).as_ref())))?;
     match gone(batch.remove_dir(node_name)) {
         Err(error) if error.is_taken() => Ok(()),
         other => other,
@@ -214,15 +211,19 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
 
 /// A name whose sync failed may be gone tomorrow, whatever is synced later: the batch has its packets again, and whoever
 /// publishes next makes the names anew.
-fn take_back(dir: &DirRef, tx: &DirRef, packets: &BTreeMap<PacketId, Vec<u16>>) -> durable::Result<()> {
-    for (packet, numbers) in packets {
-        let name = packet.to_string();
-        gone(tx.rename(name.as_ref(), &**dir, name.as_ref()))?;
-        for number in numbers {
-            gone(tx.unlink(body_name(packet, usize::from(*number)).as_ref()))?;
+fn take_back(dir: &DirRef, tx: &DirRef, names: &[(PacketId, Option<u16>)]) -> durable::Result<()> {
+    names.iter().try_for_each(|of| {
+        let name = file_name(of);
+        match of.1 {
+            None => gone(tx.rename(name.as_ref(), &**dir, name.as_ref())),
+            Some(_) => gone(tx.unlink(name.as_ref())),
         }
-    }
-    Ok(())
+    })
+}
+
+/// The name of an envelope, or of the body of that number.
+fn file_name((packet, number): &(PacketId, Option<u16>)) -> String {
+    number.map_or_else(|| packet.to_string(), |number| body_name(packet, usize::from(number)))
 }
 
 /// Bodies, then the envelope, then the bodies once more: a sweep may have taken one that had no envelope yet. The batch's

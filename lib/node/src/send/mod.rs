@@ -305,7 +305,9 @@ impl Sender<'_> {
         run: &Run,
     ) -> Result<Sent, SendError> {
         let batch = Batch::new(self.spool, run)?;
-        let done = Mutex::new(Vec::new());
+        // In the order of the inputs, whichever is done first.
+        let packets: Mutex<Sent> = Mutex::new(vec![PacketId::from_bytes([0; 32]); inputs.len() * to.len()]);
+        let digests = Mutex::new(vec![Digest::default(); if record.is_some() { inputs.len() } else { 0 }]);
         let packer = pack::Packer { sender: self, options, run, batch: &batch, copies: copies(to.len(), options) };
         let mut rest = inputs.iter().enumerate();
         let read = |_: &mut Vec<u8>| {
@@ -316,22 +318,22 @@ impl Sender<'_> {
             Ok(Some((number, source, packed)))
         };
         let work = |(number, mut source, packed): (usize, source::Source, pack::Packed), _: &mut Vec<u8>| {
-            let mut packets = Vec::with_capacity(to.len());
-            for letter in self.letters(&source, to, options, &packed)? {
-                packets.push(batch.add(letter.to, &letter.envelope, &letter.bodies)?);
+            for (place, letter) in (number * to.len()..).zip(self.letters(&source, to, options, &packed)?) {
+                let packet = batch.add(letter.to, &letter.envelope, &letter.bodies)?;
+                lock(&packets)[place] = packet;
             }
-            lock(&done).push((number, packets, record.is_some().then(|| source.digest())));
+            if record.is_some() {
+                lock(&digests)[number] = source.digest();
+            }
             Ok::<(), SendError>(())
         };
         for_each_block(options.threads, read, work)?;
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_unstable_by_key(|(number, ..)| *number);
-        let packets: Sent = done.iter().flat_map(|(_, packets, _)| packets.iter().copied()).collect();
+        let packets = packets.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(name) = record else {
             batch.commit(None)?;
             return Ok(packets);
         };
-        let digests: Vec<Digest> = done.iter().filter_map(|(.., digest)| *digest).collect();
+        let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         let end = to.iter().map(|to| self.end(to, options)).max().unwrap_or(self.today);
         let record = OnceRecord { name, end, input: input_digest(&digests), packets };
         let first = batch.commit(Some(&record))?;
