@@ -98,13 +98,10 @@ pub fn day_dir(spool: &Spool, day: u32) -> durable::Result<DirRef> {
     spool.make(&[&path[0], &path[1], &path[2]])
 }
 
-/// Looks a letter up.
-pub fn look_up(spool: &Spool, day: u32, letter: &LetterId) -> durable::Result<Seen> {
+/// The folder of a day, if it is there.
+pub fn find_day(spool: &Spool, day: u32) -> durable::Result<Option<DirRef>> {
     let path = day_path(day);
-    match spool.find(&[&path[0], &path[1], &path[2]])? {
-        Some(dir) => look_up_in(&dir, letter),
-        None => Ok(Seen::New),
-    }
+    spool.find(&[&path[0], &path[1], &path[2]])
 }
 
 /// Looks a letter up in the folder of its day.

@@ -177,11 +177,10 @@ impl<'a> Batch<'_, 'a> {
     }
 
     fn try_stage(&self, deliver: &Deliver, stage: &Stage, threads: usize) -> Result<Fate, PayloadError> {
-        let spool = self.tosser.spool;
-        match seen::look_up(spool, deliver.letter.end, &deliver.id)? {
+        match stage.look_up(deliver)? {
             Seen::Done => return Ok(Fate::Done),
             Seen::Begun(list) => {
-                let day = seen::day_dir(spool, deliver.letter.end)?;
+                let day = stage.day(deliver.letter.end)?;
                 return Ok(Fate::Staged(Delivery::resume(deliver.id, day, list, self.tosser.open)?));
             }
             Seen::New => {}

@@ -1,5 +1,6 @@
 //! Stage: where a letter goes, and its payload under a name that nobody looks at yet.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,7 @@ use mb_spool::deliver::{Delivery, OpenFolder, Target, Targets, drop_staged, stag
 use mb_spool::durable::{self, DirRef, FileRef, Kind as EntryKind};
 use mb_spool::layout::{FILE_MODE, Spool, sub_dir};
 use mb_spool::run::Run;
-use mb_spool::seen;
+use mb_spool::seen::{self, Seen};
 use mb_wire::letter::{FileMeta, Form, Kind, Letter};
 
 use super::decide::{Deliver, Refusal};
@@ -39,10 +40,14 @@ pub struct Stage<'a> {
     pub shared: &'a Mutex<Shared>,
 }
 
-/// What threads that stage share.
+/// What threads that stage share. Folders are opened once a batch.
 #[derive(Default)]
 pub struct Shared {
     targets: Targets,
+    /// Those of `self/seen/`, by their day.
+    days: BTreeMap<u32, DirRef>,
+    /// Those of delivery, by the author's name.
+    folders: BTreeMap<String, (PathBuf, DirRef)>,
     /// Everything that was staged.
     pub barrier: Barrier,
 }
@@ -58,7 +63,7 @@ impl Stage<'_> {
         let mut barrier = Barrier::new();
         let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
         let staged_list = written.and_then(|()| {
-            let day = seen::day_dir(self.spool, deliver.letter.end)?;
+            let day = self.day(deliver.letter.end)?;
             let list = Delivery::stage(deliver.id, day, target.clone(), staged.clone(), wanted, self.run, &mut barrier);
             Ok(list?)
         });
@@ -98,6 +103,32 @@ impl Stage<'_> {
         }
     }
 
+    /// What is known of the letter.
+    pub fn look_up(&self, deliver: &Deliver) -> durable::Result<Seen> {
+        let day = deliver.letter.end;
+        let known = self.shared().days.get(&day).cloned();
+        let dir = match known {
+            Some(dir) => dir,
+            None => match seen::find_day(self.spool, day)? {
+                Some(dir) => self.shared().days.entry(day).or_insert(dir).clone(),
+                None => return Ok(Seen::New),
+            },
+        };
+        seen::look_up_in(&dir, &deliver.id)
+    }
+
+    /// The folder of a day in `self/seen/`, made if missing.
+    pub fn day(&self, day: u32) -> durable::Result<DirRef> {
+        let known = self.shared().days.get(&day).cloned();
+        match known {
+            Some(dir) => Ok(dir),
+            None => {
+                let dir = seen::day_dir(self.spool, day)?;
+                Ok(self.shared().days.entry(day).or_insert(dir).clone())
+            }
+        }
+    }
+
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,13 +153,18 @@ impl Stage<'_> {
     }
 
     fn folder(&self, author: &KnownNode) -> durable::Result<(PathBuf, DirRef)> {
-        match &author.accept.folder {
-            Some(path) => Ok((path.clone(), (self.open)(path)?)),
+        let known = self.shared().folders.get(&author.name).cloned();
+        if let Some(folder) = known {
+            return Ok(folder);
+        }
+        let folder = match &author.accept.folder {
+            Some(path) => (path.clone(), (self.open)(path)?),
             None => {
                 let dir = self.spool.make(&["incoming", &author.name])?;
-                Ok((self.spool_path.join("incoming").join(&author.name), dir))
+                (self.spool_path.join("incoming").join(&author.name), dir)
             }
-        }
+        };
+        Ok(self.shared().folders.entry(author.name.clone()).or_insert(folder).clone())
     }
 
     fn check_room(&self, target: &Target, author: &KnownNode, letter: &Letter) -> Result<(), PayloadError> {
