@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, setting_lines};
-use mb_node::config::KnownNode;
+use mb_node::config::{Address, KnownNode};
 use mb_node::home::{Added, Home};
 use mb_wire::card::Card;
 use serde_json::json;
@@ -38,8 +38,9 @@ enum Command {
         card: Option<String>,
         #[arg(long, hide = true, value_name = "NODE")]
         via: Option<String>,
-        #[arg(long, hide = true, value_name = "A")]
-        address: Option<String>,
+        /// Where the node is called, tcp://HOST:PORT or pipe:COMMAND; more than one is fine
+        #[arg(long = "address", value_name = "A", value_parser = Address::parse_loose)]
+        addresses: Vec<Address>,
     },
     /// List the known nodes: name and id
     List {
@@ -84,6 +85,9 @@ impl Arguments for Args {
     }
 }
 
+/// What a card is taken in with: a name for its node, and the node's addresses.
+type Given<'a> = (Option<&'a str>, &'a [Address]);
+
 fn main() -> ExitCode {
     mb_cli::main(run)
 }
@@ -93,8 +97,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     match args.command {
         Command::Card { nodes, all } => cards(program, &home, &nodes, all),
         Command::Add { via: Some(_), .. } => return Err(Complaint::not_built("--via").into()),
-        Command::Add { address: Some(_), .. } => return Err(Complaint::not_built("--address").into()),
-        Command::Add { name, card, .. } => return add(program, &mut home, name, card),
+        Command::Add { name, card, addresses, .. } => return add(program, &mut home, name, card, &addresses),
         Command::List { json } => home.nodes().for_each(|node| list(program, node, json)),
         Command::Show { name, json } => show(program, &home, home.node(&name)?, json),
         Command::Rename { old, new } => home.rename_node(&old, &new)?,
@@ -124,7 +127,13 @@ fn cards(program: &mut Program, home: &Home, nodes: &[String], all: bool) {
 }
 
 /// A single operand that looks like a card is one: the other end's `mb-node card` pasted.
-fn add(program: &mut Program, home: &mut Home, name: Option<String>, card: Option<String>) -> Result<(), Failed> {
+fn add(
+    program: &mut Program,
+    home: &mut Home,
+    name: Option<String>,
+    card: Option<String>,
+    addresses: &[Address],
+) -> Result<(), Failed> {
     let (name, card) = match (name, card) {
         (Some(word), None) if looks_like(&word, "mbcard1") => (None, Some(word)),
         other => other,
@@ -134,8 +143,8 @@ fn add(program: &mut Program, home: &mut Home, name: Option<String>, card: Optio
         return Err(Complaint::new(Class::Usage, "add: that is a secret, not a card").with_remedy(remedy).into());
     }
     match card {
-        Some(text) => take_in(program, home, name.as_deref(), "card", &text),
-        None => add_from_input(program, home, name.as_deref()),
+        Some(text) => take_in(program, home, (name.as_deref(), addresses), "card", &text),
+        None => add_from_input(program, home, (name.as_deref(), addresses)),
     }
 }
 
@@ -143,34 +152,49 @@ fn looks_like(word: &str, start: &str) -> bool {
     word.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start))
 }
 
-fn add_from_input(program: &mut Program, home: &mut Home, name: Option<&str>) -> Result<(), Failed> {
+fn add_from_input(program: &mut Program, home: &mut Home, given: Given) -> Result<(), Failed> {
     if io::stdin().is_terminal() {
         program.note("reading cards from the terminal, one a line; Ctrl-D ends");
     }
     let lines = mb_cli::input_lines(io::stdin().lock())?;
-    match (lines.len(), name) {
+    match (lines.len(), given) {
         (0, _) => return Err(Complaint::new(Class::NoInput, "standard input: no card").into()),
-        (2.., Some(name)) => {
+        (2.., (Some(name), _)) => {
             let line = format!("name \"{name}\": standard input has several cards");
             return Err(Complaint::new(Class::Usage, line).into());
+        }
+        (2.., (None, [_, ..])) => {
+            return Err(Complaint::new(Class::Usage, "--address: standard input has several cards").into());
         }
         _ => {}
     }
     for (number, text) in lines {
-        if let Err(failure) = take_in(program, home, name, &format!("standard input: line {number}"), &text) {
+        if let Err(failure) = take_in(program, home, given, &format!("standard input: line {number}"), &text) {
             program.fail(&*failure);
         }
     }
     Ok(())
 }
 
-fn take_in(program: &mut Program, home: &mut Home, name: Option<&str>, place: &str, text: &str) -> Result<(), Failed> {
+fn take_in(program: &mut Program, home: &mut Home, given: Given, place: &str, text: &str) -> Result<(), Failed> {
     let card = Card::parse(text.trim()).map_err(|e| Complaint::new(Class::Data, format!("{place}: {e}")))?;
     let id = card.id();
-    if let Added::New(name) = home.add_node(name, card)? {
-        program.say(format!("{name}\t{}", in_groups(&id.to_string())));
+    match home.add_node(given.0, card, given.1)? {
+        Added::New(name) => program.say(format!("{name}\t{}", in_groups(&id.to_string()))),
+        Added::Known(name) => return keeps_addresses(home, &name, given.1),
+        Added::Ourselves => {}
     }
     Ok(())
+}
+
+/// The file of a known node is its owner's: other addresses than it names are not written, and that is said.
+fn keeps_addresses(home: &Home, name: &str, addresses: &[Address]) -> Result<(), Failed> {
+    if addresses.is_empty() || home.node(name)?.addresses == addresses {
+        return Ok(());
+    }
+    let line = format!("{name}: --address: the node is known already, with other addresses");
+    let remedy = format!("write them into {}", home.node_path(name).display());
+    Err(Complaint::new(Class::Refused, line).with_remedy(remedy).into())
 }
 
 fn list(program: &mut Program, node: &KnownNode, as_json: bool) {
@@ -189,10 +213,12 @@ fn show(program: &mut Program, home: &Home, node: &KnownNode, as_json: bool) {
         "version": node.card.version,
         "created": node.card.created,
         "card": node.card.to_text(),
+        "addresses": node.addresses,
         "file": is_known.then(|| home.node_path(&node.name)),
         "send": node.send,
         "accept": node.accept,
         "link": node.link,
+        "call": node.calls,
     });
     if as_json {
         return program.json(&settings);

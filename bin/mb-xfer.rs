@@ -4,8 +4,8 @@ use clap::Parser;
 use mb_carry::copy::Work;
 use mb_carry::out::{OutOptions, out, would_go};
 use mb_carry::take::{TakeOptions, take, would_come};
-use mb_carry::{CarryError, Event, Report, Stick, Watch};
-use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
+use mb_carry::{CarryError, Report, Stick};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen, Teller};
 use mb_node::config::parse_size;
 use mb_node::home::Home;
 use mb_node::toss::{self, Scope};
@@ -140,7 +140,7 @@ fn would_move(
     }
     let stop = program.stop();
     let work = Work { threads: 1, stop, progress: &|_| {} };
-    let mut teller = Teller { program, home, is_dry: true };
+    let mut teller = Teller::new(program, home, true);
     let mut count = 0;
     if let Some(stick) = stick.filter(|_| !args.out) {
         count += would_come(spool, &stick, &mut teller)?.packet_count;
@@ -203,50 +203,17 @@ impl Visit<'_> {
         let add = |bytes| progress.add(bytes);
         let keep = self.args.keep || self.args.one_way;
         let options = TakeOptions { keep, reserve: self.home.config().reserve, work: work(program, &add) };
-        Ok(take(self.spool, stick, run, options, &mut Teller { program, home: self.home, is_dry: false })?)
+        Ok(take(self.spool, stick, run, options, &mut Teller::new(program, self.home, false))?)
     }
 
     fn out(&self, program: &mut Program, stick: &Stick, run: &Run, nodes: &[NodeId]) -> Result<Report, Failed> {
         let progress = Progress::new(self.args.progress);
         let add = |bytes| progress.add(bytes);
         let options = out_options(self.args, nodes, work(program, &add));
-        Ok(out(self.spool, stick, run, options, &mut Teller { program, home: self.home, is_dry: false })?)
+        Ok(out(self.spool, stick, run, options, &mut Teller::new(program, self.home, false))?)
     }
 }
 
 fn work<'a>(program: &Program, progress: &'a (dyn Fn(u64) + Sync)) -> Work<'a> {
     Work { threads: program.threads().get().min(MOST_THREADS), stop: program.stop(), progress }
-}
-
-/// Tells people what moves.
-struct Teller<'a> {
-    program: &'a mut Program,
-    home: &'a Home,
-    is_dry: bool,
-}
-
-impl Watch for Teller<'_> {
-    fn moved(&mut self, event: Event) {
-        let text = match event {
-            Event::Out { packet, to, len } => format!("{packet}: out to {}, {len} bytes", self.name(&to)),
-            Event::In { packet, len } => format!("{packet}: in, {len} bytes"),
-            Event::Incomplete { packet, missing_count } => {
-                format!("{packet}: in, but {missing_count} of its bodies are not on this stick: it stays there too")
-            }
-        };
-        match self.is_dry {
-            true => self.program.note(format_args!("would move {text}")),
-            false => self.program.detail(text),
-        }
-    }
-
-    fn failed(&mut self, failure: CarryError) {
-        self.program.fail(&failure);
-    }
-}
-
-impl Teller<'_> {
-    fn name(&self, node: &NodeId) -> String {
-        self.home.node_by_id(node).map_or_else(|| node.to_string(), |known| known.name.clone())
-    }
 }

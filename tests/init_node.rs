@@ -351,6 +351,50 @@ fn json_is_one_object_a_line() {
     assert_eq!(shown["link"]["most_sharing"].as_u64(), Some(64));
 }
 
+#[test]
+fn addresses_are_taken_in_with_a_card_and_shown_with_the_call_rules() {
+    let world = World::new();
+    let (north, south) = (world.node("north"), world.node("south"));
+    let add = |addresses: &[&str]| {
+        let options = addresses.iter().flat_map(|address| ["--address", address]);
+        north.command(["mb-node", "add", "south", &south.card()]).args(options).run()
+    };
+    add(&["south.example.org", "pipe:ssh 'the south' mb-listen --stdio"]).ok();
+    let file = north.config.join("nodes/south.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let line = "addresses = [\"tcp://south.example.org:5404\", \"pipe:ssh 'the south' mb-listen --stdio\"]";
+    assert_eq!(text, format!("card = \"{}\"\n{line}\n", south.card()));
+    add(&[]).silent();
+    add(&["tcp://south.example.org:5404", "pipe:ssh 'the south' mb-listen --stdio"]).silent();
+    add(&["tcp://other"]).fails_with(77, "south: --address: the node is known already");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "the file is its owner's");
+    let cards = format!("{}\n{}\n", south.card(), world.node("east").card());
+    let several = north.command(["mb-node", "add", "--address", "tcp://x"]).stdin(&cards).run();
+    several.fails_with(64, "--address: standard input has several cards");
+
+    let rules = "[[call]]\ncron = \"0 2 * * *\"\nrate = \"64K\"\n[[call]]\nwhen = \"waiting\"\ndirection = \"out\"\n";
+    fs::write(&file, format!("{text}{rules}")).unwrap();
+    let shown = north.run(["mb-node", "show", "south"]).ok();
+    for line in [
+        "addresses\ttcp://south.example.org:5404",
+        "addresses\tpipe:ssh 'the south' mb-listen --stdio",
+        "call.1.cron\t0 2 * * *",
+        "call.1.rate\t65536",
+        "call.1.when\t-",
+        "call.1.direction\tboth",
+        "call.2.when\twaiting",
+        "call.2.direction\tout",
+    ] {
+        assert!(shown.lines().any(|one| one == line), "{line}\n{shown}");
+    }
+    let shown = north.run(["mb-node", "show", "south", "--json"]).ok();
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("one object");
+    assert_eq!(shown["addresses"][0].as_str(), Some("tcp://south.example.org:5404"));
+    assert_eq!((shown["call"][0]["rate"].as_u64(), shown["call"][1]["cron"].is_null()), (Some(65536), true));
+    fs::write(&file, format!("{text}[[call]]\nnice = 1\n")).unwrap();
+    north.run(["mb-node", "list"]).fails_with(78, "south.toml:3:1: call: neither `cron` nor `when`");
+}
+
 /// Threat: 28.
 /// Modes: each bit of group and others, on each file and folder.
 #[test]
@@ -608,9 +652,8 @@ fn wrong_usage_is_64_and_says_what_was_meant() {
     node.run(["mb-node"]).fails(64);
     node.run(["mb-node", "show"]).fails_with(64, "<NAME>");
     node.run(["mb-init", "--name"]).fails_with(64, "--name");
-    for option in ["--via=hub", "--address=tcp://x"] {
-        node.run(["mb-node", "add", option]).fails_with(64, "not built yet");
-    }
+    node.run(["mb-node", "add", "--via=hub"]).fails_with(64, "not built yet");
+    node.run(["mb-node", "add", "--address=udp://x"]).fails_with(64, "neither \"tcp://HOST:PORT\" nor");
     let said = node.run(["mb-node", "x\x1b[2J\u{202e}y"]).fails(64);
     assert!(!said.contains('\x1b') && !said.contains('\u{202e}'), "{said}");
 }

@@ -17,6 +17,12 @@ impl Complaint {
         Complaint { class, line: line.into(), remedy: None }
     }
 
+    /// The failure of something else, told in other words.
+    pub fn of(failure: &dyn Failure, words: impl FnOnce(String) -> String) -> Complaint {
+        let (class, remedy) = (failure.class(), failure.remedy());
+        Complaint { class, line: words(failure.to_string()), remedy }
+    }
+
     /// An option whose work is not built yet.
     pub fn not_built(option: &str) -> Complaint {
         Complaint::new(Class::Usage, format!("{option}: not built yet"))

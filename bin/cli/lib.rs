@@ -31,11 +31,18 @@ pub mod age;
 mod work;
 /// How far work has come.
 mod progress;
+/// What moves, told to people.
+mod teller;
+/// What programs that make or answer calls share.
+mod calls;
+/// Answering calls.
+pub mod listen;
 /// Errors that belong to the command line alone.
 mod complaint;
 /// Classes of failure to exit codes.
 mod exit;
 
+pub use calls::{CallProgress, CallSettings, call_coins, parse_rate};
 pub use common::{Common, ProgressWhen};
 pub use complaint::Complaint;
 pub use exit::{Outcome, code};
@@ -48,6 +55,7 @@ pub use progress::Progress;
 pub use records::Records;
 pub use settings::{in_groups, setting_lines};
 pub use start::{Arguments, main};
+pub use teller::{Teller, moved_text};
 
 /// Any error that a program can tell and count.
 pub type Failed = Box<dyn Failure>;

@@ -26,6 +26,13 @@ impl Progress {
         Progress { is_shown: when.is_shown(), start, bytes, bar }
     }
 
+    /// What is being worked on, in a few words, made only if they are shown.
+    pub fn tell(&self, words: impl FnOnce() -> String) {
+        if let Some(bar) = self.bar.get() {
+            bar.set_message(words());
+        }
+    }
+
     /// So many more bytes are done.
     pub fn add(&self, bytes: u64) {
         let total = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -36,7 +43,7 @@ impl Progress {
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{elapsed_precise} {bytes} {bytes_per_sec}")
+    let style = ProgressStyle::with_template("{elapsed_precise} {bytes} {bytes_per_sec} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(Line), DRAWS_A_SECOND);
     ProgressBar::with_draw_target(None, target).with_style(style)

@@ -224,8 +224,9 @@ impl Seeds {
     }
 
     fn texts(&self) {
-        let node = "[send]\nnice = 64\nttl = 7\nkeep = \"until-durable\"\nreceipt = false\n[accept]\nfiles = false\nfolder = \"/srv/in\"\n\
-                    most_bytes = \"10 GiB\"\nmode = \"0640\"\n[link]\nfrom = false\nmost_bytes = 4096\nmost_packets = 100_000\nmost_sharing = 1\n";
+        let node = "addresses = [\"tcp://[::1]:77\", \"pipe:ssh 'a b'\"]\n[send]\nnice = 64\nttl = 7\nkeep = \"until-durable\"\nreceipt = false\n[accept]\nfiles = false\nfolder = \"/srv/in\"\n\
+                    most_bytes = \"10 GiB\"\nmode = \"0640\"\n[link]\nfrom = false\nmost_bytes = 4096\nmost_packets = 100_000\nmost_sharing = 1\n[[call]]\ncron = \"*/15 2-4 * jan mon-fri\"\nwhen = \"waiting\"\n\
+                    nice = 64\ndirection = \"out\"\naddress = \"tcp://south\"\nrate = \"64K\"\ntimeout = 30\nmax_time = 600\n";
         let config = "name = \"north\"\nspool = \"/srv/spool\"\nreserve = \"64 MiB\"\n";
         let odd = [
             "",

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
+use mb_wire::call::message::Reason;
 use mb_wire::envelope::EnvelopeError;
-use mb_wire::id::{NodeId, Root};
+use mb_wire::id::{NodeId, PacketId, Root};
+
+use crate::call::CallError;
 
 /// What went wrong, at which path. Prints as `PATH: CAUSE`.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,28 @@ pub enum CarryError {
         /// Bytes that they would take.
         len: u64,
     },
+    /// Another call gives to the same neighbour at this moment.
+    #[error("{}: another call is at it", .0.display())]
+    OtherCall(PathBuf),
+    /// The other side of a call does not take a packet now.
+    #[error("{packet}: not taken over there: {}", said(*reason))]
+    NotTaken {
+        /// The packet, which stays.
+        packet: PacketId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The neighbour may not store more here.
+    #[error("{packet}: not taken: {}", said(*reason))]
+    NotHere {
+        /// The packet, which stays over there.
+        packet: PacketId,
+        /// Why.
+        reason: Reason,
+    },
+    /// A call with the neighbour of this name was cut, or broke.
+    #[error("{0}: {1}")]
+    Call(String, Box<CallError>),
     /// One read after another failed.
     #[error("{}: too many errors one after another", .0.display())]
     GaveUp(PathBuf),
@@ -91,8 +116,13 @@ impl Failure for CarryError {
             | CarryError::OtherNode { .. }
             | CarryError::BodyMissing { .. }
             | CarryError::BodyDamaged { .. } => Class::Data,
-            CarryError::BodyGone { .. } | CarryError::NoRoom { .. } => Class::Later,
+            CarryError::BodyGone { .. }
+            | CarryError::NoRoom { .. }
+            | CarryError::OtherCall(_)
+            | CarryError::NotTaken { .. }
+            | CarryError::NotHere { .. } => Class::Later,
             CarryError::ReadsBack(_) | CarryError::GaveUp(_) => Class::Io,
+            CarryError::Call(_, error) => error.class(),
         }
     }
 
@@ -101,8 +131,21 @@ impl Failure for CarryError {
             CarryError::ReadsBack(_) => Some("the stick may be worn out, or smaller than it says".into()),
             CarryError::GaveUp(_) => Some("was it pulled? what is whole counts; the next run goes on from here".into()),
             CarryError::BodyGone { .. } => Some("run it again".into()),
+            CarryError::Call(_, error) => error.remedy(),
             _ => None,
         }
+    }
+}
+
+/// A reason in words.
+fn said(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Room => "no room",
+        Reason::Quota => "more than its neighbour may store there",
+        Reason::Busy => "another call from the same neighbour is at it",
+        Reason::Unwanted => "not wanted in this call",
+        Reason::Stopping => "asked to stop",
+        Reason::Failed => "something failed there",
     }
 }
 

@@ -1,4 +1,4 @@
-//! How packets move between spools: now by stick, a folder that somebody carries.
+//! How packets move between spools: by stick, a folder that somebody carries, and by live calls.
 //!
 //! Knows envelopes and bodies by their names and prefixes, opens neither, and holds no key. Nothing here prints: what
 //! happens is told to a [`Watch`], one line an item, and a batch goes on past a bad one. `spool-layout.md` is the law of the
@@ -34,6 +34,10 @@ mod batch;
 pub mod take;
 /// Is every byte on a stick what its name says?
 pub mod check;
+/// What two neighbours say in a live call; no I/O.
+pub mod exchange;
+/// Live calls: links, and the spool at both ends.
+pub mod call;
 /// What lies on a stick, for whom.
 pub mod waiting;
 

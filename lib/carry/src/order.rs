@@ -52,7 +52,8 @@ impl<T: Ord> Least<T> {
 /// A packet that is to go out. Lesser ones go first: the highest priority, then the smaller, then by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Waiting {
-    nice: u8,
+    /// Its priority.
+    pub nice: u8,
     /// Bytes of envelope and bodies.
     pub len: u64,
     /// The packet.

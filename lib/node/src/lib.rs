@@ -14,5 +14,7 @@ pub mod send;
 pub mod name;
 /// Toss: what came is delivered, waits, or goes to `bad/`.
 pub mod toss;
+/// Which known nodes are to be called now.
+pub mod due;
 /// A packet, layer by layer, as far as our keys reach.
 pub mod show;

@@ -13,6 +13,9 @@ pub const DIR_MODE: u32 = 0o700;
 /// Permission bits of every file of a spool.
 pub const FILE_MODE: u32 = 0o600;
 
+/// The folder of bodies that have not all come: `part/NODE/ROOT`.
+pub const PART: &str = "part";
+
 /// An open spool.
 #[derive(Clone)]
 pub struct Spool {

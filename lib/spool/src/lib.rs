@@ -49,5 +49,7 @@ pub mod check;
 pub mod places;
 /// What waits, for whom, since when.
 pub mod waiting;
+/// What is remembered of the calls to a node.
+pub mod called;
 /// Removing packets because somebody says so.
 pub mod remove;

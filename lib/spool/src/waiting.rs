@@ -9,7 +9,7 @@ use mb_wire::id::{NodeId, PacketId};
 use crate::bad;
 use crate::durable::{self, DirRef, Stat};
 use crate::envelopes::{self, Read};
-use crate::layout::Spool;
+use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name};
 use crate::places::{Place, for_each_place};
 
@@ -151,6 +151,22 @@ pub fn tally(dir: &DirRef) -> durable::Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// Whether a packet for `node` is to be handed over, with at most this nice if one is given. Without one, names are enough
+/// and no file is opened; with one, a damaged envelope counts for nothing.
+pub fn waits(spool: &Spool, node: &NodeId, most_nice: Option<u8>) -> durable::Result<bool> {
+    let Some(dir) = spool.find_queue(node, Queue::Tx)? else { return Ok(false) };
+    for entry in dir.list()? {
+        let Name::Envelope(packet) = Name::parse(&entry?.name) else { continue };
+        let Some(most) = most_nice else { return Ok(true) };
+        match envelopes::prefix(&dir, &packet) {
+            Ok(prefix) if prefix.as_ref().is_some_and(|prefix| prefix.nice <= most) => return Ok(true),
+            Err(error) if !error.is_wrong_kind() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Calls `visit` with every packet of a folder, in no order.

@@ -46,3 +46,5 @@ pub mod seal;
 mod prefix;
 // A packet's small file: made and opened.
 pub mod envelope;
+// Live calls: the handshake, the frames, the messages.
+pub mod call;

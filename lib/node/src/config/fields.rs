@@ -43,6 +43,15 @@ where
     fits.ok_or_else(|| de::Error::custom(format!("{number} is not from {LOW} to {HIGH}")))
 }
 
+/// The same where there is no default.
+pub(super) fn some_within<'de, D, T, const LOW: u64, const HIGH: u64>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    within::<D, T, LOW, HIGH>(from).map(Some)
+}
+
 /// The same where the default is no limit.
 pub(super) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     within::<D, u64, 0, { (1 << 53) - 1 }>(from).map(Some)
@@ -56,6 +65,14 @@ pub(super) fn size<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> 
 /// The same where the default is no limit.
 pub(super) fn size_limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     size(from).map(Some)
+}
+
+/// Bytes a second, as a size. With none nothing would ever move.
+pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    match size(from)? {
+        0 => Err(de::Error::custom("a rate is at least 1 byte a second")),
+        rate => Ok(Some(rate)),
+    }
 }
 
 /// A switch that can only be off, since what it switches is not built yet.

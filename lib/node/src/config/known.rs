@@ -1,7 +1,7 @@
 //! A known node: what `nodes/NAME.toml` says.
 
 use super::source::{Key, Keys, Source};
-use super::{ConfigError, fields};
+use super::{Address, CallRule, ConfigError, fields};
 use mb_wire::card::Card;
 use mb_wire::id::NodeId;
 use serde::de::{self, Deserializer};
@@ -18,6 +18,9 @@ pub struct KnownNode {
     /// Its card, which pins its identity.
     #[serde(deserialize_with = "fields::card")]
     pub card: Card,
+    /// Where it is called, in the order in which they are tried.
+    #[serde(default)]
+    pub addresses: Vec<Address>,
     /// How we send to it.
     #[serde(default)]
     pub send: Sending,
@@ -27,6 +30,9 @@ pub struct KnownNode {
     /// What it may hand to us, whoever wrote it.
     #[serde(default)]
     pub link: Link,
+    /// `[[call]]`: when it is called and how, in the order of the file.
+    #[serde(default, rename = "call")]
+    pub calls: Vec<CallRule>,
 }
 
 /// `[send]`: how we send to it.
@@ -99,7 +105,7 @@ pub struct Link {
 /// All keys of `nodes/NAME.toml`.
 pub(super) const KEYS: Keys = &[
     ("card", Key::Value),
-    ("addresses", Key::NotBuilt),
+    ("addresses", Key::Value),
     ("roads", Key::NotBuilt),
     ("send", Key::Table(&[("nice", Key::Value), ("ttl", Key::Value), ("keep", Key::Value), ("receipt", Key::Value)])),
     (
@@ -124,7 +130,19 @@ pub(super) const KEYS: Keys = &[
     ("relay", Key::NotBuilt),
     ("exec", Key::NotBuilt),
     ("share", Key::NotBuilt),
-    ("call", Key::NotBuilt),
+    (
+        "call",
+        Key::Tables(&[
+            ("cron", Key::Value),
+            ("when", Key::Value),
+            ("nice", Key::Value),
+            ("direction", Key::Value),
+            ("address", Key::Value),
+            ("rate", Key::Value),
+            ("timeout", Key::Value),
+            ("max_time", Key::Value),
+        ]),
+    ),
 ];
 
 impl KnownNode {
@@ -133,9 +151,11 @@ impl KnownNode {
         KnownNode {
             name: name.into(),
             card,
+            addresses: Vec::new(),
             send: Sending::default(),
             accept: Accept::default(),
             link: Link::default(),
+            calls: Vec::new(),
         }
     }
 

@@ -4,6 +4,9 @@
 //! type or beyond its limit is an error with file, line, column and the key; nothing is ever ignored. This module
 //! reads text that somebody hands it and touches no files: [`crate::home`] does.
 
+mod address;
+mod call;
+mod cron;
 mod error;
 mod fields;
 mod key;
@@ -13,6 +16,9 @@ mod near;
 mod size;
 mod source;
 
+pub use address::{Address, PORT};
+pub use call::{CallRule, Direction, When};
+pub use cron::Cron;
 pub(crate) use error::did_you_mean;
 pub use error::{ConfigError, Fault};
 pub(crate) use key::{KeyFile, SeedText};

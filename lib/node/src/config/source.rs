@@ -8,7 +8,8 @@ use super::near::nearest;
 use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::path::Path;
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// The keys of a table.
 pub(super) type Keys = &'static [(&'static str, Key)];
@@ -19,6 +20,8 @@ pub(super) enum Key {
     Value,
     /// It holds a table with these keys.
     Table(Keys),
+    /// It holds any number of tables with these keys, each with at least one of the first two.
+    Tables(Keys),
     /// It is one of ours, and its work is not built yet.
     NotBuilt,
 }
@@ -54,16 +57,32 @@ impl Source<'_> {
             match keys.iter().find(|(known, _)| *known == name) {
                 Some((_, Key::Value)) => {}
                 Some((_, Key::NotBuilt)) => return fail(Fault::NotBuilt),
+                // What is no table where one should be is serde's to refuse.
                 Some((_, Key::Table(keys))) => {
-                    // What is no table where one should be is serde's to refuse.
-                    if let Some(inner) = value.get_ref().as_table() {
-                        self.check(inner, keys, &format!("{within}{name}."))?;
-                    }
+                    let inner = value.get_ref().as_table();
+                    inner.into_iter().try_for_each(|inner| self.check(inner, keys, &format!("{within}{name}.")))?;
                 }
+                Some((_, Key::Tables(keys))) => self.check_each(value, keys, &format!("{within}{name}"))?,
                 None => {
                     let near = nearest(name, keys.iter().map(|(known, _)| *known)).map(str::to_owned);
                     return fail(Fault::Unknown { near });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Serde would name the place of the first of the tables for all of them.
+    fn check_each(&self, tables: &Spanned<DeValue<'_>>, keys: Keys, within: &str) -> Result<(), ConfigError> {
+        for value in tables.get_ref().as_array().into_iter().flatten() {
+            let Some(table) = value.get_ref().as_table() else { continue };
+            self.check(table, keys, &format!("{within}."))?;
+            if let [(one, _), (other, _), ..] = keys
+                && !table.contains_key(*one)
+                && !table.contains_key(*other)
+            {
+                let fault = Fault::Value(format!("neither `{one}` nor `{other}` is there"));
+                return Err(self.error(value.span().start, within, fault));
             }
         }
         Ok(())
@@ -81,8 +100,17 @@ fn key_at(table: &DeTable<'_>, span: Option<Range<usize>>) -> String {
 }
 
 fn leaf_at(table: &DeTable<'_>, at: usize) -> Option<String> {
-    table.iter().find_map(|(key, value)| match value.get_ref().as_table() {
-        Some(inner) => leaf_at(inner, at).map(|leaf| format!("{}.{leaf}", key.get_ref())),
-        None => value.span().contains(&at).then(|| key.get_ref().to_string()),
+    table.iter().find_map(|(key, value)| {
+        let below = |inner: &DeTable<'_>| leaf_at(inner, at).map(|leaf| format!("{}.{leaf}", key.get_ref()));
+        let here = |span: Range<usize>| span.contains(&at).then(|| key.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(inner) => below(inner),
+            DeValue::Array(values) => {
+                let mut tables = values.iter().filter_map(|value| Some((value.span(), value.get_ref().as_table()?)));
+                let inner = tables.find_map(|(span, inner)| below(inner).or_else(|| here(span)));
+                inner.or_else(|| here(value.span()))
+            }
+            _ => here(value.span()),
+        }
     })
 }

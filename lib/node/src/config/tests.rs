@@ -42,6 +42,7 @@ fn a_card_alone_has_all_defaults() {
     assert_eq!(node.send, Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, receipt: false });
     assert_eq!(node.accept, Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep });
     assert_eq!(node.link, Link { from: true, most_bytes: None, most_packets: None, most_sharing: 64 });
+    assert_eq!((node.addresses, node.calls), (vec![], vec![]));
 }
 
 #[test]
@@ -62,7 +63,19 @@ fn every_key_that_is_built_is_understood() {
         most_bytes = 4096
         most_packets = 100_000
         most_sharing = 1
+        [[call]]
+        cron = "*/15 * * * *"
+        [[call]]
+        cron = "0 2 * * *"
+        when = "waiting"
+        nice = 64
+        direction = "out"
+        address = "tcp://[::1]:77"
+        rate = "64 KiB"
+        timeout = 30
+        max_time = 86_400
     "#;
+    let text = &format!("addresses = [\"tcp://south\", \"pipe:ssh south mb-listen --stdio\"]\n{text}");
     let node = node(text).unwrap();
     assert_eq!((node.send.nice, node.send.ttl), (64, 7));
     let accept =
@@ -70,6 +83,62 @@ fn every_key_that_is_built_is_understood() {
     assert_eq!(node.accept, accept);
     let link = Link { from: false, most_bytes: Some(4096), most_packets: Some(100_000), most_sharing: 1 };
     assert_eq!(node.link, link);
+    let addresses: Vec<String> = node.addresses.iter().map(Address::to_string).collect();
+    assert_eq!(addresses, ["tcp://south:5404", "pipe:ssh south mb-listen --stdio"]);
+    let plain = CallRule {
+        cron: Some(Cron::parse("*/15 * * * *").unwrap()),
+        when: None,
+        nice: None,
+        direction: Direction::Both,
+        address: None,
+        rate: None,
+        timeout: None,
+        max_time: None,
+    };
+    let full = CallRule {
+        cron: Some(Cron::parse("0 2 * * *").unwrap()),
+        when: Some(When::Waiting),
+        nice: Some(64),
+        direction: Direction::Out,
+        address: Some(Address::Tcp { host: "::1".into(), port: 77 }),
+        rate: Some(64 << 10),
+        timeout: Some(30),
+        max_time: Some(86_400),
+    };
+    assert_eq!(node.calls, [plain, full]);
+}
+
+#[test]
+fn a_call_rule_says_when_and_every_mistake_in_one_is_found_at_its_place() {
+    let rule = |line: &str| format!("[[call]]\nwhen = \"waiting\"\n[[call]]\nwhen = \"waiting\"\n{line}");
+    let table = [
+        ("[[call]]".into(), "2:1: call: neither `cron` nor `when` is there"),
+        ("[[call]]\nnice = 1".into(), "2:1: call: neither `cron` nor `when` is there"),
+        ("call = [{ when = \"waiting\" }, { nice = 1 }]".into(), "2:31: call: neither"),
+        ("[[call]]\nwhen = \"waiting\"\n[[call]]\nnice = 1".into(), "4:1: call: neither"),
+        ("call = [1]".into(), "2:9: call: invalid type"),
+        ("call = 1".into(), "2:8: call: invalid type"),
+        ("[call]\nwhen = \"waiting\"".into(), "2:1: invalid type"),
+        (rule("crn = 1"), "6:1: call.crn: unknown key; did you mean \"cron\"?"),
+        ("call = [{ wen = 1 }]".into(), "2:11: call.wen: unknown key; did you mean \"when\"?"),
+        ("[[call]]\nwhen = \"idle\"".into(), "3:8: call.when: unknown variant `idle`"),
+        ("[[call]]\ncron = \"0 * * * * *\"".into(), "3:8: call.cron: \"0 * * * * *\": 6 fields"),
+        ("[[call]]\ncron = \"61 * * * *\"".into(), "3:8: call.cron: \"61 * * * *\": Component error"),
+        ("[[call]]\ncron = 1".into(), "3:8: call.cron: invalid type"),
+        (rule("nice = 0"), "6:8: call.nice: 0 is not from 1 to 255"),
+        (rule("direction = \"up\""), "6:13: call.direction: unknown variant `up`"),
+        (rule("address = \"south\""), "6:11: call.address: \"south\" is neither"),
+        (rule("rate = 0"), "6:8: call.rate: a rate is at least 1 byte"),
+        (rule("rate = \"fast\""), "6:8: call.rate: not a size"),
+        (rule("timeout = 3601"), "6:11: call.timeout: 3601 is not from 1 to 3600"),
+        (rule("max_time = 86401"), "6:12: call.max_time: 86401 is not from 1 to 86400"),
+        ("addresses = \"tcp://south\"".into(), "2:13: addresses: invalid type"),
+        ("addresses = [\"tcp://south\", \"south\"]".into(), "2:13: addresses: \"south\" is neither"),
+    ];
+    for (text, said) in table {
+        let said = format!("n/south.toml:{said}");
+        assert!(complaint(&text).starts_with(&said), "{text}\n{}\n{said}", complaint(&text));
+    }
 }
 
 #[test]
@@ -84,12 +153,10 @@ fn a_mistyped_key_is_found_with_its_place_and_what_was_meant() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let table = [
-        ("addresses = []", "n/south.toml:2:1: addresses: not built yet"),
         ("roads = []", "n/south.toml:2:1: roads: not built yet"),
         ("[relay]", "n/south.toml:2:2: relay: not built yet"),
         ("[exec.backup]", "n/south.toml:2:2: exec: not built yet"),
         ("[[share]]", "n/south.toml:2:3: share: not built yet"),
-        ("[[call]]", "n/south.toml:2:3: call: not built yet"),
         ("[accept]\ngroup = \"x\"", "n/south.toml:3:1: accept.group: not built yet"),
         ("[send]\nreceipt = true", "n/south.toml:3:11: send.receipt: true: not built yet"),
         ("[send]\nkeep = \"until-confirmed\"", "n/south.toml:3:8: send.keep: \"until-confirmed\": not built yet"),
@@ -157,11 +224,12 @@ fn an_error_in_a_key_file_never_quotes_the_secret() {
 /// Every key of the list is one that serde takes: a key that only the list knew would be refused as unknown.
 #[test]
 fn the_list_of_keys_and_the_types_agree() {
-    let text = "[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
-                mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n";
+    let text = "addresses=[]\n[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
+                mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n[[call]]\ncron=\"* * * * *\"\nwhen=\"waiting\"\nnice=1\n\
+                direction=\"in\"\naddress=\"tcp://south\"\nrate=1\ntimeout=1\nmax_time=1\n";
     let built = |keys: Keys| keys.iter().filter(|(_, key)| !matches!(key, Key::NotBuilt)).count();
-    let inner =
-        |keys: Keys| keys.iter().map(|(_, key)| if let Key::Table(k) = key { built(k) } else { 1 }).sum::<usize>();
+    let one = |key: &Key| if let Key::Table(keys) | Key::Tables(keys) = key { built(keys) } else { 1 };
+    let inner = |keys: Keys| keys.iter().map(|(_, key)| one(key)).sum::<usize>();
     node(text).unwrap();
     let lines = text.lines().filter(|line| line.contains('=')).count();
     let not_built = known::KEYS.iter().filter(|(_, key)| matches!(key, Key::NotBuilt)).count();

@@ -8,7 +8,7 @@ use super::create::CONFIG_MODE;
 use super::read::{NODES, node_file};
 use super::write::Writer;
 use super::{Home, HomeError};
-use crate::config::{KnownNode, check_name};
+use crate::config::{Address, KnownNode, check_name};
 use mb_spool::durable::DirRef;
 use mb_spool::layout::{DIR_MODE, sub_dir};
 use mb_wire::card::Card;
@@ -26,11 +26,12 @@ pub enum Added {
 }
 
 impl Home {
-    /// Takes in a card, under `name` or its own name. The same card once more is fine.
+    /// Takes in a card, under `name` or its own name; the new file also names `addresses`, if there are any. The same card
+    /// once more is fine, and its file stays as it is, whatever `addresses` says.
     ///
     /// [`HomeError::OtherIdentity`] where the name is another node's, [`HomeError::KnownAs`] where the node has another name,
     /// [`HomeError::OtherCard`] where an older or newer card of it is held. Durable on return.
-    pub fn add_node(&mut self, name: Option<&str>, card: Card) -> Result<Added, HomeError> {
+    pub fn add_node(&mut self, name: Option<&str>, card: Card, addresses: &[Address]) -> Result<Added, HomeError> {
         let own_name = card.name.clone();
         let name = name.unwrap_or(&own_name);
         check_name(name).map_err(|why| HomeError::BadName { name: name.to_owned(), why })?;
@@ -38,7 +39,7 @@ impl Home {
             self.settle_known(&added)?;
             return Ok(added);
         }
-        let text = format!("card = \"{}\"\n", card.to_text());
+        let text = file_text(&card, addresses);
         let nodes = sub_dir(&self.dir, NODES.as_ref(), DIR_MODE)?;
         match Writer::new(nodes)?.publish_new(&node_file(name), text.as_bytes(), CONFIG_MODE) {
             // Since we looked, another program made it.
@@ -46,7 +47,8 @@ impl Home {
             other => other?,
         }
         self.names.insert(card.id(), name.to_owned());
-        self.nodes.insert(name.to_owned(), KnownNode::new(name, card));
+        let node = KnownNode { addresses: addresses.to_vec(), ..KnownNode::new(name, card) };
+        self.nodes.insert(name.to_owned(), node);
         Ok(Added::New(name.to_owned()))
     }
 
@@ -131,6 +133,16 @@ impl Home {
     fn nodes_dir(&self) -> Result<DirRef, HomeError> {
         Ok(self.dir.open_dir(NODES.as_ref())?)
     }
+}
+
+/// The text of a new file of a node.
+fn file_text(card: &Card, addresses: &[Address]) -> String {
+    let card = format!("card = \"{}\"\n", card.to_text());
+    if addresses.is_empty() {
+        return card;
+    }
+    let list: toml::value::Array = addresses.iter().map(|address| address.to_string().into()).collect();
+    format!("{card}addresses = {}\n", toml::Value::from(list))
 }
 
 /// How `given` differs from the card that is held of the same node, in words.

@@ -101,6 +101,9 @@ pub enum Fault {
     /// A damaged `--once` record.
     #[error("is a damaged record of mb-send --once: it counts as not there")]
     Once,
+    /// A damaged record of the calls to a node.
+    #[error("is a damaged record of calls: it counts as not there")]
+    Call,
     /// An exchange key that is no key, or another than its name says.
     #[error("is no key file of this name: {0}")]
     Key(String),
@@ -145,6 +148,7 @@ impl Fault {
             Fault::Seen => "seen",
             Fault::Number => "number",
             Fault::Once => "once",
+            Fault::Call => "call",
             Fault::Key(_) => "key",
         }
     }

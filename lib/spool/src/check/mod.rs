@@ -25,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mb_wire::id::{NodeId, Root};
 
+use crate::called;
 use crate::durable::{self, DirRef, Entry, Kind};
 use crate::layout::Spool;
 use crate::run::RUN_NAME_LEN;
@@ -154,12 +155,13 @@ impl Walk<'_> {
         }
     }
 
-    /// A folder in `NODE/`.
+    /// A name in `NODE/`.
     fn queue(&mut self, dir: &DirRef, place: &Path, entry: &Entry, node: NodeId) {
         let own = self.check.spool.own();
         match entry.name.to_str() {
             Some("tx") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
+            Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),
         }
     }

@@ -1,4 +1,4 @@
-//! What the node remembers: letters seen, numbers, `--once` records, exchange keys.
+//! What the node remembers: letters seen, numbers, `--once` records, calls, exchange keys.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use mb_wire::key::exchange_file_tag;
 
 use super::finding::Fault;
 use super::fix::{Found, Repair, StateFile};
+use crate::called;
 use crate::durable::{self, DirRef, Entry, Kind};
 use crate::envelopes::read_whole;
 use crate::number;
@@ -26,6 +27,16 @@ pub(super) fn number_file(dir: &DirRef, place: &Path, file: StateFile) -> Option
     };
     let repair = if fault == Fault::Number { Repair::Number(dir.clone(), file) } else { Repair::Nothing };
     Some(Found::new(place, fault, repair))
+}
+
+/// `NODE/call`, in the node's folder.
+pub(super) fn call_file(dir: &DirRef, place: &Path) -> Option<Found> {
+    match called::read_strict(dir) {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(Found::new(place, Fault::Call, Repair::Remove(dir.clone(), called::CALL.into()))),
+        Err(error) if error.is_missing() => None,
+        Err(error) => Some(Found::new(place, Fault::of_error(&error), Repair::Nothing)),
+    }
 }
 
 /// One record of a letter, in the folder of its day.

@@ -16,6 +16,7 @@ use super::{Check, Fault, Finding, Fix, Mended, Work};
 use crate::barrier::Barrier;
 use crate::batch::{Batch, MadeBody};
 use crate::bodies::link_or_copy;
+use crate::called::{self, Called};
 use crate::durable::real;
 use crate::layout::{Queue, Spool};
 use crate::names::body_name;
@@ -110,6 +111,8 @@ impl World {
             .unwrap();
         fs::write(self.path("self/seen/FLOOR"), "19980\n").unwrap();
         crate::day::work_on(&self.spool, NOW, run).unwrap();
+        let called = Called { looked_secs: NOW, failure_count: 1, not_before_secs: NOW + 60 };
+        called::write(&self.spool, &self.south, &called, run).unwrap();
         let key = ExchangeSecret::from_random([7; 32]);
         self.spool.make(&["self", "keys"]).unwrap();
         fs::write(self.path("self/keys").join(key.tag().to_string()), key.to_file(&node(1))).unwrap();
@@ -419,6 +422,7 @@ fn a_damaged_state_file_is_found_and_mended() {
         (format!("self/seen/20090/{letter}"), "seen"),
         ("self/seen/FLOOR".into(), "number"),
         ("self/day".into(), "number"),
+        (format!("{}/call", node(2).id()), "call"),
         (format!("self/once/{once}"), "once"),
     ];
     for (name, code) in &files {

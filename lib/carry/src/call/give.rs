@@ -1,0 +1,403 @@
+//! Our packets for the neighbour: from its `tx/` into the call, and out of `tx/` when it has them.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Mutex;
+
+use mb_spool::blocks::for_each_block;
+use mb_spool::bodies::remove_packet;
+use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
+use mb_spool::envelopes::{self, Read};
+use mb_spool::layout::{Queue, Spool};
+use mb_spool::names::body_name;
+use mb_spool::run::Run;
+use mb_wire::body::{CHUNK_LEN, chunk_count, leaves, root};
+use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, LIST_MOST, Message, Offer, Part, Reason};
+use mb_wire::envelope::{BodyName, read_prefix};
+use mb_wire::hash::Digest;
+use mb_wire::id::{NodeId, PacketId};
+
+use super::{CallError, CallOptions, CallReport, Step};
+use crate::destination::Destination;
+use crate::error::CarryError;
+use crate::exchange::{Given, Request, Session};
+use crate::order::{MOST_AT_ONCE, Waiting, next_waiting, sweep_orphans};
+use crate::report::{Event, Watch};
+
+/// Bytes of a message with chunks.
+const DATA_LEN: usize = DATA_CHUNKS_MOST * CHUNK_LEN;
+/// Bytes that one step makes, about.
+const STEP_LEN: u64 = 128 << 10;
+
+/// A body on its way.
+struct Sending {
+    packet: PacketId,
+    body: BodyName,
+    file: FileRef,
+    offset: u64,
+}
+
+/// Our half of the work as the giver.
+pub(super) struct Give<'a> {
+    spool: &'a Spool,
+    run: &'a Run,
+    peer: NodeId,
+    queue: Option<DirRef>,
+    _lock: Option<LockGuard>,
+    nice: u8,
+    /// Whether the other side has begun.
+    has_begun: bool,
+    /// Whether nothing new is to be begun.
+    is_winding_up: bool,
+    /// What was found and not offered yet, the most urgent first.
+    waiting: VecDeque<Waiting>,
+    /// The last one of a pass that may not have been all.
+    after: Option<Waiting>,
+    /// What was offered in this call: it is not offered again.
+    offered: HashSet<PacketId>,
+    sending: Option<Sending>,
+}
+
+impl<'a> Give<'a> {
+    pub fn new(spool: &'a Spool, run: &'a Run, peer: NodeId) -> Give<'a> {
+        Give {
+            spool,
+            run,
+            peer,
+            queue: None,
+            _lock: None,
+            nice: 0,
+            has_begun: false,
+            is_winding_up: false,
+            waiting: VecDeque::new(),
+            after: None,
+            offered: HashSet::new(),
+            sending: None,
+        }
+    }
+
+    /// The other side is there. Another call that gives to the same node leaves nothing to this one.
+    pub fn begin(&mut self, hello: Hello, options: CallOptions, watch: &mut dyn Watch) -> Result<(), CallError> {
+        self.has_begun = true;
+        self.nice = hello.nice.min(options.nice);
+        if !hello.take || !options.gives {
+            return Ok(());
+        }
+        let Some(queue) = self.spool.find_queue(&self.peer, Queue::Tx)? else { return Ok(()) };
+        match queue.try_lock()? {
+            Lock::Held(lock) => self._lock = Some(lock),
+            Lock::Unsupported => {}
+            Lock::Busy => {
+                watch.failed(CarryError::OtherCall(queue.path().to_owned()));
+                return Ok(());
+            }
+        }
+        sweep_orphans(&queue, self.run)?;
+        self.queue = Some(queue);
+        self.look()?;
+        Ok(())
+    }
+
+    /// Nothing new is begun: what is not asked for yet is withdrawn.
+    pub fn wind_up(&mut self, session: &mut Session) {
+        self.is_winding_up = true;
+        self.waiting.clear();
+        for packet in session.giving.unasked() {
+            session.withdraw(packet);
+        }
+    }
+
+    /// Whether there is something to say without being told first.
+    pub fn has_more(&self, session: &Session) -> bool {
+        self.has_begun
+            && !session.giving.is_done()
+            && (self.sending.is_some()
+                || session.giving.is_asked()
+                || session.giving.is_settled()
+                || self.may_offer(session))
+    }
+
+    fn may_offer(&self, session: &Session) -> bool {
+        // The length of the next envelope is not known before it is read; the longest is allowed for.
+        !self.waiting.is_empty() && session.giving.may_offer(mb_wire::size::ENVELOPE_MOST as u64)
+    }
+
+    /// Says the next thing.
+    pub fn step(
+        &mut self,
+        session: &mut Session,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+        report: &mut CallReport,
+    ) -> Result<(), CallError> {
+        if self.give_envelopes(session, options, watch, report)? {
+            return Ok(());
+        }
+        if self.may_offer(session) {
+            return self.offer(session);
+        }
+        if self.sending.is_some() {
+            return self.send_on(session, options, watch, report);
+        }
+        match session.giving.next_body() {
+            Some(Request::Body(ask, body)) => self.begin_body(session, ask, body, options, watch),
+            Some(Request::Envelope(_)) => Ok(()),
+            None => self.look_again(session),
+        }
+    }
+
+    /// Everything is settled: perhaps something came meanwhile.
+    fn look_again(&mut self, session: &mut Session) -> Result<(), CallError> {
+        if session.giving.is_settled() && self.waiting.is_empty() {
+            self.look()?;
+            if self.waiting.is_empty() {
+                session.end_giving();
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks what waits that was not offered in this call.
+    fn look(&mut self) -> durable::Result<()> {
+        let Some(queue) = self.queue.as_ref().filter(|_| !self.is_winding_up) else { return Ok(()) };
+        let destination = [Destination { node: self.peer, queue: queue.clone() }];
+        loop {
+            let found = next_waiting(&destination, self.after)?;
+            self.after = found.last().copied().filter(|_| found.len() == MOST_AT_ONCE);
+            self.waiting.extend(
+                found.iter().filter(|waiting| waiting.nice <= self.nice && !self.offered.contains(&waiting.packet)),
+            );
+            if !self.waiting.is_empty() || self.after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Offers the next packets.
+    fn offer(&mut self, session: &mut Session) -> Result<(), CallError> {
+        let Some(queue) = self.queue.clone() else { return Ok(()) };
+        let mut offers = Vec::new();
+        let mut envelopes_len = 0;
+        while offers.len() < LIST_MOST
+            && session.giving.may_offer_more(offers.len(), envelopes_len + mb_wire::size::ENVELOPE_MOST as u64)
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            if let Some(offer) = self.offer_of(&queue, &waiting)? {
+                envelopes_len += offer.envelope_len;
+                self.offered.insert(offer.packet);
+                offers.push(offer);
+            }
+        }
+        session.offer(&offers);
+        Ok(())
+    }
+
+    /// What is to be said of a packet; `None` if it has gone, or if somebody puts it on a stick at this moment.
+    fn offer_of(&mut self, queue: &DirRef, waiting: &Waiting) -> durable::Result<Option<Offer>> {
+        let name = waiting.packet.to_string();
+        let file = match queue.open(name.as_ref()) {
+            Err(error) if error.is_missing() => return Ok(None),
+            other => other?,
+        };
+        if matches!(file.try_lock()?, Lock::Busy) {
+            return Ok(None);
+        }
+        let envelope_len = file.stat()?.len.clamp(1, mb_wire::size::ENVELOPE_MOST as u64);
+        // One that makes no sense is told when it is asked for.
+        let bodies_len = if waiting.len == u64::MAX { 0 } else { waiting.len.saturating_sub(envelope_len) };
+        Ok(Some(Offer { packet: waiting.packet, nice: waiting.nice, envelope_len, bodies_len }))
+    }
+
+    /// Gives envelopes that were asked for. `false`: none was.
+    fn give_envelopes(
+        &mut self,
+        session: &mut Session,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+        report: &mut CallReport,
+    ) -> Result<bool, CallError> {
+        let mut given_len = 0;
+        while given_len < STEP_LEN
+            && let Some(Request::Envelope(packet)) = session.giving.next_envelope()
+        {
+            match self.read(&packet)? {
+                Ok((envelope, bodies)) => {
+                    let len = envelope.len() as u64;
+                    given_len += len;
+                    report.out_len += len;
+                    (options.progress)(Step { packet, is_out: true, len });
+                    session.give_envelope(packet, &envelope, bodies);
+                }
+                Err(failure) => {
+                    given_len += 1;
+                    session.withdraw(packet);
+                    failure.into_iter().for_each(|failure| watch.failed(failure));
+                }
+            }
+        }
+        Ok(given_len > 0)
+    }
+
+    /// Reads an envelope and what it lists. `Err(None)`: it has gone.
+    #[expect(clippy::type_complexity, reason = "what a packet has, or why it has it not")]
+    fn read(&self, packet: &PacketId) -> durable::Result<Result<(Vec<u8>, Vec<BodyName>), Option<CarryError>>> {
+        let Some(queue) = &self.queue else { return Ok(Err(None)) };
+        let path = queue.path().join(packet.to_string());
+        let envelope = match envelopes::read(queue, packet)? {
+            Read::Whole(envelope) => envelope,
+            Read::Missing => return Ok(Err(None)),
+            Read::Damaged => return Ok(Err(Some(CarryError::Damaged(path)))),
+        };
+        Ok(match read_prefix(&envelope) {
+            Ok(prefix) if prefix.to != self.peer => Err(Some(CarryError::OtherNode { path, to: prefix.to })),
+            Ok(prefix) => Ok((envelope, prefix.bodies)),
+            Err(cause) => Err(Some(CarryError::Prefix { path, cause })),
+        })
+    }
+
+    /// Begins to answer an ask: with the leaves, if they are asked for.
+    fn begin_body(
+        &mut self,
+        session: &mut Session,
+        ask: Ask,
+        body: BodyName,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<(), CallError> {
+        let Some(queue) = &self.queue else { return Ok(()) };
+        let path = queue.path().join(ask.packet.to_string());
+        let file = match queue.open(body_name(&ask.packet, usize::from(ask.number)).as_ref()) {
+            Ok(file) if file.stat()?.len == body.size => file,
+            Ok(_) => return Ok(give_up(session, ask.packet, watch, CarryError::BodyDamaged { path, root: body.root })),
+            Err(error) if error.is_missing() => {
+                return Ok(give_up(session, ask.packet, watch, CarryError::BodyMissing { path, root: body.root }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let first = match ask.part {
+            Part::From(first) => u64::from(first),
+            Part::All | Part::Leaves => {
+                let leaves = match all_leaves(&file, body.size, options.threads) {
+                    Ok(leaves) if root(body.size, &leaves) == body.root => leaves,
+                    Ok(_) => {
+                        return Ok(give_up(
+                            session,
+                            ask.packet,
+                            watch,
+                            CarryError::BodyDamaged { path, root: body.root },
+                        ));
+                    }
+                    Err(error) => return Ok(give_up(session, ask.packet, watch, error.into())),
+                };
+                session.say(&Message::Leaves(leaves.as_flattened()));
+                0
+            }
+        };
+        if ask.part != Part::Leaves {
+            self.sending = Some(Sending { packet: ask.packet, body, file, offset: first * CHUNK_LEN as u64 });
+        }
+        Ok(())
+    }
+
+    /// Sends the next chunks of a body.
+    fn send_on(
+        &mut self,
+        session: &mut Session,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+        report: &mut CallReport,
+    ) -> Result<(), CallError> {
+        let Some(sending) = &mut self.sending else { return Ok(()) };
+        let len = (sending.body.size - sending.offset).min(DATA_LEN as u64);
+        let read = session.give_data(len as usize, |data| read_full(&sending.file, data, sending.offset));
+        if let Err(error) = read {
+            let packet = sending.packet;
+            self.sending = None;
+            give_up(session, packet, watch, error.into());
+            return Ok(());
+        }
+        report.out_len += len;
+        (options.progress)(Step { packet: sending.packet, is_out: true, len });
+        sending.offset += len;
+        if sending.offset == sending.body.size {
+            self.sending = None;
+        }
+        Ok(())
+    }
+
+    /// The other side has them, durable.
+    pub fn landed(
+        &mut self,
+        given: Vec<Given>,
+        watch: &mut dyn Watch,
+        report: &mut CallReport,
+    ) -> Result<(), CallError> {
+        let Some(queue) = self.queue.clone() else { return Ok(()) };
+        for Given { offer, bodies, .. } in given {
+            let bodies = match bodies {
+                Some(bodies) => bodies,
+                None => envelopes::prefix(&queue, &offer.packet)?.map(|prefix| prefix.bodies).unwrap_or_default(),
+            };
+            let roots: Vec<_> = bodies.iter().map(|body| body.root).collect();
+            remove_packet(self.spool, &queue, &offer.packet, &roots, self.run)?;
+            report.out_count += 1;
+            let len = offer.envelope_len + offer.bodies_len;
+            watch.moved(Event::Out { packet: offer.packet, to: self.peer, len });
+        }
+        Ok(())
+    }
+
+    /// The other side does not take them now: they stay.
+    pub fn refused(&mut self, refused: Vec<(Given, Reason)>, watch: &mut dyn Watch) {
+        for (given, reason) in refused {
+            if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
+                watch.failed(CarryError::NotTaken { packet: given.offer.packet, reason });
+            }
+        }
+    }
+}
+
+/// A packet cannot be given after all: that is told on both sides.
+fn give_up(session: &mut Session, packet: PacketId, watch: &mut dyn Watch, failure: CarryError) {
+    session.withdraw(packet);
+    watch.failed(failure);
+}
+
+/// The leaves of a body, hashed on several threads.
+fn all_leaves(file: &FileRef, size: u64, threads: usize) -> durable::Result<Vec<Digest>> {
+    let count = chunk_count(size).unwrap_or_default() as usize;
+    let all: Mutex<Vec<Digest>> = Mutex::new(vec![[0; 32]; count]);
+    let mut next = 0;
+    let read = |buffer: &mut Vec<u8>| {
+        let offset = next;
+        buffer.resize((size - offset).min(DATA_LEN as u64) as usize, 0);
+        read_full(file, buffer, offset)?;
+        next += buffer.len() as u64;
+        Ok((next > offset).then_some(offset))
+    };
+    for_each_block(threads, read, |offset, block: &mut Vec<u8>| {
+        let hashes = leaves(block);
+        let first = (offset / CHUNK_LEN as u64) as usize;
+        // Poisoned only if another thread panicked, and then this one's work is lost with it.
+        if let Ok(mut all) = all.lock() {
+            all[first..first + hashes.len()].copy_from_slice(&hashes);
+        }
+        Ok::<(), durable::Error>(())
+    })?;
+    Ok(all.into_inner().unwrap_or_default())
+}
+
+/// Fills `into`; what a file that became shorter lacks reads as zeros, which no hash agrees with.
+fn read_full(file: &FileRef, into: &mut [u8], offset: u64) -> durable::Result<()> {
+    let mut len = 0;
+    while len < into.len() {
+        match file.read_at(&mut into[len..], offset + len as u64)? {
+            0 => into[len..].fill(0),
+            count => {
+                len += count;
+                continue;
+            }
+        }
+        break;
+    }
+    Ok(())
+}

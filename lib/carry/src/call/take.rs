@@ -1,0 +1,588 @@
+//! The neighbour's packets for us: from the call into `NODE/rx/`.
+//!
+//! A packet's envelope is held in memory until its bodies are all here; then it joins the batch that lands next. Bodies grow in
+//! `part/NODE/`, checked chunk by chunk, and stay there until what lists them has landed: a call that breaks, or a
+//! program that dies, costs only what was not sent.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use mb_spool::bodies::{exists, link_from_index, link_or_copy};
+use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
+use mb_spool::land::Landing;
+use mb_spool::layout::{FILE_MODE, PART, Queue, Spool};
+use mb_spool::names::Name;
+use mb_spool::run::{Run, gone};
+use mb_spool::waiting::tally;
+use mb_wire::body::{CHUNK_LEN, chunk_count, leaves};
+use mb_wire::call::message::{DATA_CHUNKS_MOST, Offer, Part, Reason};
+use mb_wire::envelope::{BodyName, Prefix};
+use mb_wire::hash::Digest;
+use mb_wire::id::{NodeId, PacketId, Root};
+
+use super::{CallError, CallOptions, CallReport, Step};
+use crate::error::CarryError;
+use crate::exchange::{Chunks, Event, MOST_ASKS, Session};
+use crate::report::{self, Watch};
+use crate::room::Room;
+
+/// Packets that land together.
+const MOST_PACKETS: usize = 512;
+/// Bytes of bodies that were asked for and have not come, unless it is a single body.
+const MOST_ASKED_LEN: u64 = 16 << 20;
+/// What has come waits no longer than this for more.
+const MOST_WAIT: Duration = Duration::from_secs(5);
+/// Bodies that are known to be here because of this neighbour.
+const MOST_BROUGHT: usize = 64 * 1024;
+/// Bytes that are compared at a time.
+const BLOCK_LEN: usize = DATA_CHUNKS_MOST * CHUNK_LEN;
+
+/// A packet whose envelope came.
+struct Open {
+    envelope: Vec<u8>,
+    bodies: Vec<BodyName>,
+    missing_count: usize,
+    offer: Offer,
+}
+
+/// A body that an open packet lists.
+struct Body {
+    name: BodyName,
+    place: Place,
+    /// The open packets that list it, and its number there. It is asked for through the first.
+    users: Vec<(PacketId, u16)>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Place {
+    /// Not asked for yet, or on its way.
+    Coming,
+    /// In `part/NODE/`, whole.
+    Part,
+    /// In the run's folder, by this name: the spool had it.
+    Run(String),
+}
+
+/// Our half of the work as the taker.
+pub(super) struct Take<'a> {
+    spool: &'a Spool,
+    run: &'a Run,
+    peer: NodeId,
+    part: Option<DirRef>,
+    _lock: Option<LockGuard>,
+    room: Option<Room>,
+    /// What lies here because of the neighbour: packets and bytes. Known once something is offered.
+    charge: Option<(u64, u64)>,
+    is_winding_up: bool,
+    /// Whether something is still over there that was not taken.
+    has_refused: bool,
+    offers: HashMap<PacketId, Offer>,
+    open: HashMap<PacketId, Open>,
+    bodies: HashMap<Root, Body>,
+    /// Bodies that are to be asked for.
+    todo: VecDeque<Root>,
+    asked_len: u64,
+    writing: Option<(Root, FileRef)>,
+    landing: Option<Landing<'a>>,
+    batch: Vec<(PacketId, u64, Vec<Root>)>,
+    since: Option<Instant>,
+    /// Bodies of ours that may be called "here already" without giving away what others brought.
+    brought: Option<HashSet<(u64, u64)>>,
+}
+
+impl<'a> Take<'a> {
+    pub fn new(spool: &'a Spool, run: &'a Run, peer: NodeId) -> Take<'a> {
+        Take {
+            spool,
+            run,
+            peer,
+            part: None,
+            _lock: None,
+            room: None,
+            charge: None,
+            is_winding_up: false,
+            has_refused: false,
+            offers: HashMap::new(),
+            open: HashMap::new(),
+            bodies: HashMap::new(),
+            todo: VecDeque::new(),
+            asked_len: 0,
+            writing: None,
+            landing: None,
+            batch: Vec::new(),
+            since: None,
+            brought: None,
+        }
+    }
+
+    /// Does what an event of the taking half asks for.
+    pub fn handle(
+        &mut self,
+        event: Event,
+        session: &mut Session,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+        report: &mut CallReport,
+    ) -> Result<(), CallError> {
+        match event {
+            Event::Offered(offers) => self.offered(offers, session, options, watch)?,
+            Event::Envelope(packet, prefix, bytes) => {
+                let len = bytes.len() as u64;
+                report.in_len += len;
+                (options.progress)(Step { packet, is_out: false, len });
+                self.envelope(packet, prefix, bytes, session, options, watch)?;
+            }
+            Event::Leaves(packet, number, leaves) => self.resume(packet, number, leaves, session, report)?,
+            Event::Data(chunks) => {
+                let len = chunks.bytes.len() as u64;
+                report.in_len += len;
+                (options.progress)(Step { packet: chunks.packet, is_out: false, len });
+                self.write(chunks)?;
+            }
+            Event::Withdrawn(packets) => {
+                self.has_refused = true;
+                packets.iter().try_for_each(|packet| self.drop_packet(packet))?;
+            }
+            Event::Nothing | Event::Hello(_) | Event::Landed(_) | Event::Refused(_) => {}
+        }
+        self.ask(session)
+    }
+
+    /// Nothing new is begun: what needs more than is on its way stays over there.
+    pub fn wind_up(&mut self, session: &mut Session) {
+        self.is_winding_up = true;
+        let root_of = |root: &Root| self.bodies.get(root).map(|body| body.users.clone());
+        let unasked: HashSet<PacketId> =
+            self.todo.iter().filter_map(root_of).flatten().map(|(packet, _)| packet).collect();
+        for packet in unasked {
+            if !session.taking.is_awaited(&packet) && self.drop_packet(&packet).is_ok() {
+                self.refuse(session, packet, Reason::Stopping);
+            }
+        }
+    }
+
+    fn refuse(&mut self, session: &mut Session, packet: PacketId, reason: Reason) {
+        self.has_refused = true;
+        self.offers.remove(&packet);
+        session.refuse(packet, reason);
+    }
+
+    /// Answers offers: here already, wanted, or not now.
+    fn offered(
+        &mut self,
+        offers: Vec<Offer>,
+        session: &mut Session,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<(), CallError> {
+        let (mut wanted, mut here) = (Vec::new(), Vec::new());
+        let rx = self.spool.find_queue(&self.peer, Queue::Rx)?;
+        for offer in offers {
+            if let Some(rx) = &rx
+                && exists(&**rx, &offer.packet.to_string())?
+            {
+                here.push(offer.packet);
+                continue;
+            }
+            match self.objection(&offer, options)? {
+                None => {
+                    self.offers.insert(offer.packet, offer);
+                    wanted.push(offer.packet);
+                }
+                Some(reason) => {
+                    if matches!(reason, Reason::Room | Reason::Quota) {
+                        watch.failed(CarryError::NotHere { packet: offer.packet, reason });
+                    }
+                    self.refuse(session, offer.packet, reason);
+                }
+            }
+        }
+        if let Some(rx) = rx.filter(|_| !here.is_empty()) {
+            // A name that is there need not be durable.
+            rx.sync()?;
+            session.landed(&here);
+        }
+        session.want(&wanted);
+        Ok(())
+    }
+
+    /// Why a packet is not taken.
+    fn objection(&mut self, offer: &Offer, options: CallOptions) -> durable::Result<Option<Reason>> {
+        let len = offer.envelope_len + offer.bodies_len;
+        if self.is_winding_up {
+            return Ok(Some(Reason::Stopping));
+        }
+        if offer.nice > options.nice {
+            return Ok(Some(Reason::Unwanted));
+        }
+        if !self.open_part()? {
+            return Ok(Some(Reason::Busy));
+        }
+        let (packet_count, stored_len) = self.charge()?;
+        let is_over = |most: Option<u64>, value: u64| most.is_some_and(|most| value > most);
+        if is_over(options.most_packets, packet_count + 1)
+            || is_over(options.most_bytes, stored_len.saturating_add(len))
+        {
+            return Ok(Some(Reason::Quota));
+        }
+        let room = self.room.get_or_insert_with(|| Room::new(self.spool.root(), options.reserve, u64::MAX));
+        if !room.fits(&[len])? {
+            return Ok(Some(Reason::Room));
+        }
+        room.take(&[len]);
+        self.charge = Some((packet_count + 1, stored_len + len));
+        Ok(None)
+    }
+
+    /// Opens and locks `part/NODE`. `false`: another call takes from this neighbour.
+    fn open_part(&mut self) -> durable::Result<bool> {
+        if self.part.is_some() {
+            return Ok(true);
+        }
+        let part = self.spool.make(&[PART, &self.peer.to_string()])?;
+        match part.try_lock()? {
+            Lock::Busy => return Ok(false),
+            Lock::Held(lock) => self._lock = Some(lock),
+            Lock::Unsupported => {}
+        }
+        self.part = Some(part);
+        Ok(true)
+    }
+
+    /// What lies here because of the neighbour. Bodies in `part/` are not counted: they become what is offered.
+    fn charge(&mut self) -> durable::Result<(u64, u64)> {
+        if let Some(charge) = self.charge {
+            return Ok(charge);
+        }
+        let mut charge = (0, 0);
+        for queue in [Queue::Rx, Queue::Wait] {
+            if let Some(dir) = self.spool.find_queue(&self.peer, queue)? {
+                let tally = tally(&dir)?;
+                charge = (charge.0 + tally.packet_count, charge.1 + tally.len);
+            }
+        }
+        self.charge = Some(charge);
+        Ok(charge)
+    }
+
+    /// An envelope came: which of its bodies are to be asked for?
+    fn envelope(
+        &mut self,
+        packet: PacketId,
+        prefix: Prefix,
+        bytes: &[u8],
+        session: &mut Session,
+        options: CallOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<(), CallError> {
+        let Some(offer) = self.offers.remove(&packet) else { return Ok(()) };
+        let most = options.most_sharing as usize;
+        let shares = |body: &BodyName| self.bodies.get(&body.root).is_some_and(|body| body.users.len() >= most);
+        if prefix.bodies.iter().any(shares) {
+            watch.failed(CarryError::NotHere { packet, reason: Reason::Quota });
+            self.refuse(session, packet, Reason::Quota);
+            return Ok(());
+        }
+        let mut open = Open { envelope: bytes.to_vec(), bodies: prefix.bodies, missing_count: 0, offer };
+        for (number, name) in open.bodies.iter().enumerate() {
+            open.missing_count += usize::from(!self.use_body(packet, number as u16, name)?);
+        }
+        let is_whole = open.missing_count == 0;
+        self.open.insert(packet, open);
+        match is_whole {
+            true => self.whole(packet),
+            false if self.is_winding_up => {
+                self.drop_packet(&packet)?;
+                self.refuse(session, packet, Reason::Stopping);
+                Ok(())
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Notes that `packet` needs a body; `false`: it has to come first.
+    fn use_body(&mut self, packet: PacketId, number: u16, name: &BodyName) -> durable::Result<bool> {
+        if let Some(body) = self.bodies.get_mut(&name.root) {
+            body.users.push((packet, number));
+            return Ok(body.place != Place::Coming);
+        }
+        let place = self.own(name)?.map_or(Place::Coming, Place::Run);
+        if place == Place::Coming {
+            self.todo.push_back(name.root);
+        }
+        let is_here = place != Place::Coming;
+        self.bodies.insert(name.root, Body { name: *name, place, users: vec![(packet, number)] });
+        Ok(is_here)
+    }
+
+    /// A link to a body that the spool has, if the neighbour may know that: it brought it, or is to get it.
+    fn own(&mut self, body: &BodyName) -> durable::Result<Option<String>> {
+        let name = self.run.fresh_name("own-");
+        if !link_from_index(self.spool, &body.root, self.run.dir(), &name)? {
+            return Ok(None);
+        }
+        let stat = self.run.dir().stat(name.as_ref())?;
+        if stat.len == body.size && self.brought()?.contains(&stat.inode) {
+            return Ok(Some(name));
+        }
+        gone(self.run.dir().unlink(name.as_ref()))?;
+        Ok(None)
+    }
+
+    /// The files of bodies that came from the neighbour or go to it.
+    fn brought(&mut self) -> durable::Result<&HashSet<(u64, u64)>> {
+        if self.brought.is_none() {
+            let mut inodes = HashSet::new();
+            for queue in [Queue::Rx, Queue::Wait, Queue::Tx] {
+                let Some(dir) = self.spool.find_queue(&self.peer, queue)? else { continue };
+                for entry in dir.list()? {
+                    let entry = entry?;
+                    if matches!(Name::parse(&entry.name), Name::Body(..)) && inodes.len() < MOST_BROUGHT {
+                        inodes.extend(dir.stat(&entry.name).ok().map(|stat| stat.inode));
+                    }
+                }
+            }
+            self.brought = Some(inodes);
+        }
+        Ok(self.brought.get_or_insert_default())
+    }
+
+    /// Asks for bodies, as many as may be on their way at a time. One of which something is here is asked for alone: first its
+    /// leaves, to compare.
+    fn ask(&mut self, session: &mut Session) -> Result<(), CallError> {
+        let Some(part) = self.part.clone() else { return Ok(()) };
+        while let Some(root) = self.todo.front() {
+            let count = session.taking.ask_count();
+            let Some(body) = self.bodies.get(root) else {
+                self.todo.pop_front();
+                continue;
+            };
+            if count > 0 && (count >= MOST_ASKS || self.asked_len + body.name.size > MOST_ASKED_LEN) {
+                break;
+            }
+            let is_begun = match part.stat(root.to_string().as_ref()) {
+                Ok(stat) => stat.len > 0,
+                Err(error) if error.is_missing() => false,
+                Err(error) => return Err(error.into()),
+            };
+            if is_begun && count > 0 {
+                break;
+            }
+            if let Some((packet, number)) = body.users.first().copied() {
+                let what = if is_begun { Part::Leaves } else { Part::All };
+                self.asked_len += body.name.size;
+                session.ask(packet, number, what, Vec::new());
+            }
+            self.todo.pop_front();
+            if is_begun {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves came for a body of which something is here: what is right of it is kept.
+    fn resume(
+        &mut self,
+        packet: PacketId,
+        number: u16,
+        leaves: Vec<Digest>,
+        session: &mut Session,
+        report: &mut CallReport,
+    ) -> Result<(), CallError> {
+        let body = self.open.get(&packet).and_then(|open| open.bodies.get(usize::from(number))).copied();
+        let Some((body, part)) = body.zip(self.part.clone()) else { return Ok(()) };
+        let name = body.root.to_string();
+        let file = open_part_file(&part, &name)?;
+        let good = good_chunks(&file, body.size, &leaves)?;
+        file.set_len((good * CHUNK_LEN as u64).min(body.size))?;
+        report.resumed_len += (good * CHUNK_LEN as u64).min(body.size);
+        if good == chunk_count(body.size).unwrap_or_default() {
+            return self.body_is_here(&body);
+        }
+        self.writing = Some((body.root, file));
+        session.ask(packet, number, Part::From(good as u32), leaves);
+        Ok(())
+    }
+
+    /// Writes chunks that were checked.
+    fn write(&mut self, chunks: Chunks) -> Result<(), CallError> {
+        let Some(part) = &self.part else { return Ok(()) };
+        let root = chunks.body.root;
+        if self.writing.as_ref().is_none_or(|(writing, _)| *writing != root) {
+            self.writing = Some((root, open_part_file(part, &root.to_string())?));
+        }
+        if let Some((_, file)) = &self.writing {
+            file.write_at(chunks.bytes, chunks.offset)?;
+        }
+        if chunks.is_last {
+            self.writing = None;
+            self.body_is_here(&chunks.body)?;
+        }
+        Ok(())
+    }
+
+    /// A body is whole: packets that lacked nothing else are whole too.
+    fn body_is_here(&mut self, name: &BodyName) -> Result<(), CallError> {
+        self.asked_len = self.asked_len.saturating_sub(name.size);
+        let Some(body) = self.bodies.get_mut(&name.root) else { return Ok(()) };
+        body.place = Place::Part;
+        for (packet, _) in body.users.clone() {
+            let Some(open) = self.open.get_mut(&packet) else { continue };
+            open.missing_count -= 1;
+            if open.missing_count == 0 {
+                self.whole(packet)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a packet into the batch.
+    fn whole(&mut self, packet: PacketId) -> Result<(), CallError> {
+        let Some(open) = self.open.remove(&packet) else { return Ok(()) };
+        if self.landing.is_none() {
+            self.landing = Some(Landing::new(self.spool, self.run, &self.peer, Queue::Rx)?);
+        }
+        let Some(landing) = &mut self.landing else { return Ok(()) };
+        let mut bodies = Vec::new();
+        for (number, body) in open.bodies.iter().enumerate() {
+            let Some(place) = self.bodies.get(&body.root).map(|body| body.place.clone()) else { continue };
+            let name = self.run.fresh_name("body-");
+            match (place, &self.part) {
+                (Place::Part, Some(part)) => {
+                    link_or_copy(part, &body.root.to_string(), self.run.dir(), &name, self.run)?;
+                    landing.wrote_body(self.run.dir().open(name.as_ref())?, &name);
+                }
+                (Place::Run(own), _) => link_or_copy(self.run.dir(), &own, self.run.dir(), &name, self.run)?,
+                _ => continue,
+            }
+            bodies.push((number as u16, body.root, name));
+        }
+        landing.add(packet, &open.envelope, bodies)?;
+        let roots = open.bodies.iter().map(|body| body.root).collect();
+        self.batch.push((packet, open.offer.envelope_len + open.offer.bodies_len, roots));
+        self.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// Whether what has come is to land now: nothing more is on its way, or it is much, or has waited long.
+    pub fn is_ready(&self, session: &Session) -> bool {
+        let is_late = || self.since.is_some_and(|since| since.elapsed() > MOST_WAIT);
+        !self.batch.is_empty()
+            && ((session.taking.is_answered() && self.todo.is_empty()) || self.batch.len() >= MOST_PACKETS || is_late())
+    }
+
+    /// Makes what has come durable in the spool, and says so.
+    pub fn land(
+        &mut self,
+        session: &mut Session,
+        watch: &mut dyn Watch,
+        report: &mut CallReport,
+    ) -> Result<(), CallError> {
+        let Some(landing) = self.landing.take() else { return Ok(()) };
+        let batch = std::mem::take(&mut self.batch);
+        self.since = None;
+        landing.land()?;
+        let packets: Vec<_> = batch.iter().map(|(packet, ..)| *packet).collect();
+        session.landed(&packets);
+        for (packet, len, roots) in batch {
+            report.in_count += 1;
+            watch.moved(report::Event::In { packet, len });
+            roots.iter().try_for_each(|root| self.release(root, &packet))?;
+        }
+        Ok(())
+    }
+
+    /// `packet` needs a body no more; when nobody does, what was kept of it for the call goes.
+    fn release(&mut self, root: &Root, packet: &PacketId) -> durable::Result<()> {
+        let Some(body) = self.bodies.get_mut(root) else { return Ok(()) };
+        body.users.retain(|(user, _)| user != packet);
+        if !body.users.is_empty() {
+            return Ok(());
+        }
+        let Some(body) = self.bodies.remove(root) else { return Ok(()) };
+        match (body.place, &self.part) {
+            (Place::Run(own), _) => gone(self.run.dir().unlink(own.as_ref())),
+            (Place::Part, Some(part)) => {
+                let name = root.to_string();
+                if let Some(brought) = &mut self.brought {
+                    brought.extend(part.stat(name.as_ref()).ok().map(|stat| stat.inode));
+                }
+                gone(part.unlink(name.as_ref()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets a packet that does not come after all. What others need of its bodies is asked for anew.
+    fn drop_packet(&mut self, packet: &PacketId) -> durable::Result<()> {
+        self.offers.remove(packet);
+        let Some(open) = self.open.remove(packet) else { return Ok(()) };
+        for name in &open.bodies {
+            let Some(body) = self.bodies.get_mut(&name.root) else { continue };
+            let was_asked = body.users.first().is_some_and(|(user, _)| user == packet);
+            body.users.retain(|(user, _)| user != packet);
+            if body.place == Place::Coming && was_asked && !self.todo.contains(&name.root) {
+                self.asked_len = self.asked_len.saturating_sub(name.size);
+                if !body.users.is_empty() {
+                    self.todo.push_front(name.root);
+                }
+            }
+            if self.writing.as_ref().is_some_and(|(root, _)| *root == name.root) {
+                self.writing = None;
+            }
+            let body_is_unused = self.bodies.get(&name.root).is_some_and(|body| body.users.is_empty());
+            if body_is_unused {
+                if let Some(Body { place: Place::Run(own), .. }) = self.bodies.remove(&name.root) {
+                    gone(self.run.dir().unlink(own.as_ref()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end of a call in which everything was taken: what rests in `part/` is of no use any more.
+    pub fn tidy(&self) -> durable::Result<()> {
+        let Some(part) = self.part.as_ref().filter(|_| !self.has_refused) else { return Ok(()) };
+        let names = part.list()?.collect::<durable::Result<Vec<_>>>()?;
+        names.iter().try_for_each(|entry| gone(part.unlink(&entry.name)))
+    }
+}
+
+/// The file that a body grows in; it is ours alone while we hold the folder's lock.
+fn open_part_file(part: &DirRef, name: &str) -> durable::Result<FileRef> {
+    match part.create(name.as_ref(), FILE_MODE) {
+        Err(error) if error.is_taken() => part.open_rw(name.as_ref()),
+        other => other,
+    }
+}
+
+/// How many chunks at the beginning of the file are those of the body, on the medium.
+fn good_chunks(file: &FileRef, size: u64, expected: &[Digest]) -> durable::Result<u64> {
+    // From the medium: a sync that failed may have left in memory what is not there.
+    file.uncache();
+    let there = file.stat()?.len.min(size);
+    let mut good = 0;
+    let mut block = vec![0; BLOCK_LEN];
+    while let offset = good * CHUNK_LEN as u64
+        && offset < there
+    {
+        let len = (there - offset).min(BLOCK_LEN as u64);
+        // What is not a whole chunk, or the last one, counts for nothing.
+        let len = if offset + len == size { len } else { len / CHUNK_LEN as u64 * CHUNK_LEN as u64 } as usize;
+        let mut read = 0;
+        while read < len {
+            match file.read_at(&mut block[read..len], offset + read as u64)? {
+                0 => return Ok(good),
+                count => read += count,
+            }
+        }
+        let found = leaves(&block[..len]);
+        let right = found.iter().zip(&expected[good as usize..]).take_while(|(a, b)| a == b).count();
+        good += right as u64;
+        if found.is_empty() || right < found.len() {
+            break;
+        }
+    }
+    Ok(good)
+}
