@@ -7,6 +7,7 @@ use mb_spool::batch::publish_all;
 use mb_spool::date::day_text;
 use mb_spool::day;
 use mb_spool::layout::Spool;
+use mb_spool::parts::{self, Cleared};
 use mb_spool::places::Place;
 use mb_spool::remove::{Removed, Selection, remove};
 use mb_spool::seen;
@@ -47,8 +48,8 @@ struct Args {
     #[arg(long, conflicts_with = "node")]
     seen: bool,
 
-    /// Not built yet
-    #[arg(long, hide = true)]
+    /// Bodies of calls that have not all come; prints their roots
+    #[arg(long)]
     part: bool,
 
     /// Print what would be removed
@@ -78,12 +79,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
-    if args.part {
-        return Err(Complaint::new(Class::Usage, "--part: not built yet").into());
-    }
-    if args.packets.is_empty() && ![args.tx, args.rx, args.bad, args.seen].contains(&true) {
+    if args.packets.is_empty() && ![args.tx, args.rx, args.bad, args.seen, args.part].contains(&true) {
         let refused = Complaint::new(Class::Usage, "nothing is selected: that would be everything");
-        return Err(refused.with_remedy("name packets, or say --tx, --rx, --bad or --seen").into());
+        return Err(refused.with_remedy("name packets, or say --tx, --rx, --bad, --seen or --part").into());
     }
     let home = program.home()?;
     let spool = program.spool(&home)?;
@@ -96,7 +94,25 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
             .with_remedy("if the clock is right: mb-check --clock-ok")
             .into());
     }
-    if args.seen { forget(&args, &spool, program) } else { remove_packets(&args, &spool, node, program) }
+    match () {
+        () if args.seen => forget(&args, &spool, program),
+        () if args.part => clear_parts(&args, &spool, node, program),
+        () => remove_packets(&args, &spool, node, program),
+    }
+}
+
+/// The second before which something counts as older.
+fn before(args: &Args) -> Option<i64> {
+    args.older.map(|age| i64::try_from(now_secs().saturating_sub(age)).unwrap_or(i64::MAX))
+}
+
+fn clear_parts(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mut Program) -> Result<(), Failed> {
+    Ok(parts::clear(spool, node, before(args), args.dry_run, &mut |from, cleared| match cleared {
+        Cleared::Gone(root) => program.say(root.to_string()),
+        Cleared::Busy => {
+            program.fail(&Complaint::new(Class::Later, format!("part/{from}: a call takes from it at this moment")));
+        }
+    })?)
 }
 
 fn remove_packets(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mut Program) -> Result<(), Failed> {
@@ -112,11 +128,10 @@ fn remove_packets(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mu
     };
     let any = !(args.tx || args.rx || args.bad);
     let places = |place: &Place| (any || by_queue(place)) && node.is_none_or(|node| place.node() == Some(node));
-    let before = args.older.map(|age| i64::try_from(now_secs().saturating_sub(age)).unwrap_or(i64::MAX));
     let mut met = HashSet::new();
     remove(
         spool,
-        &Selection { places: &places, before, packets: &args.packets },
+        &Selection { places: &places, before: before(args), packets: &args.packets },
         run.as_ref(),
         &mut |place, packet, done| {
             if !args.packets.is_empty() {

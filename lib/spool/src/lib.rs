@@ -51,5 +51,7 @@ pub mod places;
 pub mod waiting;
 /// What is remembered of the calls to a node.
 pub mod called;
+/// Bodies of calls that have not all come.
+pub mod parts;
 /// Removing packets because somebody says so.
 pub mod remove;

@@ -8,8 +8,6 @@
 mod breach;
 mod giving;
 mod taking;
-#[cfg(test)]
-mod tests;
 
 pub use breach::Breach;
 pub use giving::{Given, Giving, Request};

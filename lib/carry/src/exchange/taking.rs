@@ -2,6 +2,7 @@
 //! up its root, so each chunk is checked when it comes.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 
 use mb_wire::body::{CHUNK_LEN, chunk_count, leaves, root};
 use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Offer, Part};
@@ -35,7 +36,7 @@ struct Asked {
 }
 
 /// Chunks of a body, checked.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Chunks<'a> {
     /// The packet through which it was asked for.
     pub packet: PacketId,
@@ -49,6 +50,12 @@ pub struct Chunks<'a> {
     pub bytes: &'a [u8],
     /// Whether the body is whole with them.
     pub is_last: bool,
+}
+
+impl fmt::Debug for Chunks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes at {} of {}", self.bytes.len(), self.offset, self.body.root)
+    }
 }
 
 /// What is open of what we were offered.

@@ -27,7 +27,7 @@ use mb_wire::id::{NodeId, Root};
 
 use crate::called;
 use crate::durable::{self, DirRef, Entry, Kind};
-use crate::layout::Spool;
+use crate::layout::{PART, Spool};
 use crate::run::RUN_NAME_LEN;
 use fix::{Found, Mender, Repair, StateFile};
 use packets::{Packets, Rule};
@@ -107,6 +107,7 @@ impl Walk<'_> {
             _ if !whole => {}
             "body" => self.index(root, place, entry),
             "tmp" => self.runs(root, place, entry),
+            PART => self.each(root, place, entry, Walk::part),
             "bad" => self.packets(root, place, entry, Rule::Bad),
             "incoming" => self.each(root, place, entry, |walk, _, place, entry| {
                 if entry.kind != Kind::Dir {
@@ -271,6 +272,17 @@ impl Walk<'_> {
                 (name.clone(), Found::new(place.join(&name), fault, repair))
             })
             .collect()
+    }
+
+    /// A name in `part/`: a neighbour, and the bodies that it has not sent to their end. These are no damage.
+    fn part(&mut self, dir: &DirRef, place: &Path, entry: &Entry) {
+        if entry.name.to_str().is_none_or(|name| name.parse::<NodeId>().is_err()) {
+            return self.fault(place, Fault::Unknown);
+        }
+        self.each(dir, place, entry, |walk, _, place, entry| {
+            let is_ours = entry.name.to_str().is_some_and(|name| name.parse::<Root>().is_ok());
+            walk.fault(place, if is_ours && entry.kind == Kind::File { Fault::Part } else { Fault::Unknown });
+        });
     }
 
     /// `body/`: each shard, each body.
