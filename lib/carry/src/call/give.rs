@@ -46,6 +46,8 @@ pub(super) struct Give<'a> {
     nice: u8,
     /// Whether the other side has begun.
     has_begun: bool,
+    /// Whether all that waits is offered, and nothing of it stays.
+    is_all: bool,
     /// Whether nothing new is to be begun.
     is_winding_up: bool,
     /// What was found and not offered yet, the most urgent first.
@@ -67,6 +69,7 @@ impl<'a> Give<'a> {
             _lock: None,
             nice: 0,
             has_begun: false,
+            is_all: false,
             is_winding_up: false,
             waiting: VecDeque::new(),
             after: None,
@@ -82,11 +85,13 @@ impl<'a> Give<'a> {
         if !hello.take || !options.gives {
             return Ok(());
         }
+        self.is_all = self.nice == u8::MAX;
         let Some(queue) = self.spool.find_queue(&self.peer, Queue::Tx)? else { return Ok(()) };
         match queue.try_lock()? {
             Lock::Held(lock) => self._lock = Some(lock),
             Lock::Unsupported => {}
             Lock::Busy => {
+                self.is_all = false;
                 watch.failed(CarryError::OtherCall(queue.path().to_owned()));
                 return Ok(());
             }
@@ -100,6 +105,7 @@ impl<'a> Give<'a> {
     /// Nothing new is begun: what is not asked for yet is withdrawn.
     pub fn wind_up(&mut self, session: &mut Session) {
         self.is_winding_up = true;
+        self.is_all = false;
         self.waiting.clear();
         for packet in session.giving.unasked() {
             session.withdraw(packet);
@@ -150,7 +156,7 @@ impl<'a> Give<'a> {
         if session.giving.is_settled() && self.waiting.is_empty() {
             self.look()?;
             if self.waiting.is_empty() {
-                session.end_giving();
+                session.end_giving(self.is_all);
             }
         }
         Ok(())
@@ -229,6 +235,7 @@ impl<'a> Give<'a> {
                 }
                 Err(failure) => {
                     given_len += 1;
+                    self.is_all = false;
                     session.withdraw(packet);
                     failure.into_iter().for_each(|failure| watch.failed(failure));
                 }
@@ -263,39 +270,57 @@ impl<'a> Give<'a> {
         options: CallOptions,
         watch: &mut dyn Watch,
     ) -> Result<(), CallError> {
-        let Some(queue) = &self.queue else { return Ok(()) };
-        let path = queue.path().join(ask.packet.to_string());
-        let file = match queue.open(body_name(&ask.packet, usize::from(ask.number)).as_ref()) {
-            Ok(file) if file.stat()?.len == body.size => file,
-            Ok(_) => return Ok(give_up(session, ask.packet, watch, CarryError::BodyDamaged { path, root: body.root })),
-            Err(error) if error.is_missing() => {
-                return Ok(give_up(session, ask.packet, watch, CarryError::BodyMissing { path, root: body.root }));
+        let Some(queue) = self.queue.clone() else { return Ok(()) };
+        let file = match self.open_body(&queue, &ask, &body, options.threads)? {
+            Ok((file, leaves)) => {
+                if ask.part == Part::All || ask.part == Part::Leaves {
+                    session.say(&Message::Leaves(leaves.as_flattened()));
+                }
+                file
             }
-            Err(error) => return Err(error.into()),
-        };
-        let first = match ask.part {
-            Part::From(first) => u64::from(first),
-            Part::All | Part::Leaves => {
-                let leaves = match all_leaves(&file, body.size, options.threads) {
-                    Ok(leaves) if root(body.size, &leaves) == body.root => leaves,
-                    Ok(_) => {
-                        return Ok(give_up(
-                            session,
-                            ask.packet,
-                            watch,
-                            CarryError::BodyDamaged { path, root: body.root },
-                        ));
-                    }
-                    Err(error) => return Ok(give_up(session, ask.packet, watch, error.into())),
-                };
-                session.say(&Message::Leaves(leaves.as_flattened()));
-                0
+            Err(failure) => {
+                self.give_up(session, ask.packet, watch, failure);
+                return Ok(());
             }
         };
+        let first = if let Part::From(first) = ask.part { u64::from(first) } else { 0 };
         if ask.part != Part::Leaves {
             self.sending = Some(Sending { packet: ask.packet, body, file, offset: first * CHUNK_LEN as u64 });
         }
         Ok(())
+    }
+
+    /// A body that was asked for, with its leaves unless only chunks are wanted. `Err` inside: what is wrong with it.
+    fn open_body(
+        &self,
+        queue: &DirRef,
+        ask: &Ask,
+        body: &BodyName,
+        threads: usize,
+    ) -> durable::Result<Result<(FileRef, Vec<Digest>), CarryError>> {
+        let path = queue.path().join(ask.packet.to_string());
+        let root_of = body.root;
+        let file = match queue.open(body_name(&ask.packet, usize::from(ask.number)).as_ref()) {
+            Ok(file) if file.stat()?.len == body.size => file,
+            Ok(_) => return Ok(Err(CarryError::BodyDamaged { path, root: root_of })),
+            Err(error) if error.is_missing() => return Ok(Err(CarryError::BodyMissing { path, root: root_of })),
+            Err(error) => return Err(error),
+        };
+        if matches!(ask.part, Part::From(_)) {
+            return Ok(Ok((file, Vec::new())));
+        }
+        Ok(match all_leaves(&file, body.size, threads) {
+            Ok(leaves) if root(body.size, &leaves) == root_of => Ok((file, leaves)),
+            Ok(_) => Err(CarryError::BodyDamaged { path, root: root_of }),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// A packet cannot be given after all: that is told on both sides.
+    fn give_up(&mut self, session: &mut Session, packet: PacketId, watch: &mut dyn Watch, failure: CarryError) {
+        self.is_all = false;
+        session.withdraw(packet);
+        watch.failed(failure);
     }
 
     /// Sends the next chunks of a body.
@@ -312,7 +337,7 @@ impl<'a> Give<'a> {
         if let Err(error) = read {
             let packet = sending.packet;
             self.sending = None;
-            give_up(session, packet, watch, error.into());
+            self.give_up(session, packet, watch, error.into());
             return Ok(());
         }
         report.out_len += len;
@@ -349,17 +374,12 @@ impl<'a> Give<'a> {
     /// The other side does not take them now: they stay.
     pub fn refused(&mut self, refused: Vec<(Given, Reason)>, watch: &mut dyn Watch) {
         for (given, reason) in refused {
+            self.is_all = false;
             if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
                 watch.failed(CarryError::NotTaken { packet: given.offer.packet, reason });
             }
         }
     }
-}
-
-/// A packet cannot be given after all: that is told on both sides.
-fn give_up(session: &mut Session, packet: PacketId, watch: &mut dyn Watch, failure: CarryError) {
-    session.withdraw(packet);
-    watch.failed(failure);
 }
 
 /// The leaves of a body, hashed on several threads.

@@ -208,7 +208,7 @@ impl Call<'_> {
         let landed = self.take.land(&mut self.session, self.watch, self.report);
         match talked.and(landed) {
             Ok(()) => {
-                self.take.tidy()?;
+                self.take.tidy(&self.session)?;
                 let deadline = Instant::now() + FAREWELL;
                 self.pump.finish(deadline);
                 Ok(())

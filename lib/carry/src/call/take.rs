@@ -7,11 +7,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use mb_spool::bodies::{exists, link_from_index, link_or_copy};
+use mb_spool::bodies::{link_from_index, link_or_copy};
 use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
+use mb_spool::envelopes;
 use mb_spool::land::Landing;
 use mb_spool::layout::{FILE_MODE, PART, Queue, Spool};
-use mb_spool::names::Name;
+use mb_spool::names::{Name, body_name};
 use mb_spool::run::{Run, gone};
 use mb_spool::waiting::tally;
 use mb_wire::body::{CHUNK_LEN, chunk_count, leaves};
@@ -179,7 +180,7 @@ impl<'a> Take<'a> {
         let rx = self.spool.find_queue(&self.peer, Queue::Rx)?;
         for offer in offers {
             if let Some(rx) = &rx
-                && exists(&**rx, &offer.packet.to_string())?
+                && is_whole(rx, &offer.packet)?
             {
                 here.push(offer.packet);
                 continue;
@@ -198,8 +199,9 @@ impl<'a> Take<'a> {
             }
         }
         if let Some(rx) = rx.filter(|_| !here.is_empty()) {
-            // A name that is there need not be durable.
+            // A name that is there need not be durable, nor that of its folder.
             rx.sync()?;
+            self.spool.above_queue(&self.peer, Queue::Rx)?.iter().try_for_each(|dir| dir.sync())?;
             session.landed(&here);
         }
         session.want(&wanted);
@@ -531,22 +533,40 @@ impl<'a> Take<'a> {
             if self.writing.as_ref().is_some_and(|(root, _)| *root == name.root) {
                 self.writing = None;
             }
-            let body_is_unused = self.bodies.get(&name.root).is_some_and(|body| body.users.is_empty());
-            if body_is_unused {
-                if let Some(Body { place: Place::Run(own), .. }) = self.bodies.remove(&name.root) {
-                    gone(self.run.dir().unlink(own.as_ref()))?;
-                }
+            let is_unused = self.bodies.get(&name.root).is_some_and(|body| body.users.is_empty());
+            if is_unused && let Some(Body { place: Place::Run(own), .. }) = self.bodies.remove(&name.root) {
+                gone(self.run.dir().unlink(own.as_ref()))?;
             }
         }
         Ok(())
     }
 
-    /// At the end of a call in which everything was taken: what rests in `part/` is of no use any more.
-    pub fn tidy(&self) -> durable::Result<()> {
-        let Some(part) = self.part.as_ref().filter(|_| !self.has_refused) else { return Ok(()) };
+    /// At the end of a call in which everything was taken that waits over there: what rests in `part/` is of no use any more.
+    pub fn tidy(&mut self, session: &Session) -> durable::Result<()> {
+        if self.has_refused || !session.taking.was_all() {
+            return Ok(());
+        }
+        if self.part.is_none() && (self.spool.find(&[PART, &self.peer.to_string()])?.is_none() || !self.open_part()?) {
+            return Ok(());
+        }
+        let Some(part) = &self.part else { return Ok(()) };
         let names = part.list()?.collect::<durable::Result<Vec<_>>>()?;
         names.iter().try_for_each(|entry| gone(part.unlink(&entry.name)))
     }
+}
+
+/// Whether a packet lies in a queue with all that it lists: a power cut can have left its envelope and lost a body's name.
+fn is_whole(queue: &DirRef, packet: &PacketId) -> durable::Result<bool> {
+    let Some(prefix) = envelopes::prefix(queue, packet)? else { return Ok(false) };
+    for (number, body) in prefix.bodies.iter().enumerate() {
+        match queue.stat(body_name(packet, number).as_ref()) {
+            Ok(stat) if stat.len == body.size => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.is_missing() => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// The file that a body grows in; it is ours alone while we hold the folder's lock.

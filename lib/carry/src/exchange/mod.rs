@@ -120,7 +120,7 @@ impl Session {
             }),
             Message::Data(bytes) => self.taking.data(bytes).map(Event::Data),
             Message::Withdraw(packets) => Ok(Event::Withdrawn(self.taking.withdrawn(packets))),
-            Message::Done => self.taking.done().map(|()| Event::Nothing),
+            Message::Done(is_all) => self.taking.done(is_all).map(|()| Event::Nothing),
             Message::Want(packets) => self.giving.wanted(&packets).map(|()| Event::Nothing),
             Message::Ask(ask) => self.giving.asked(ask).map(|()| Event::Nothing),
             Message::Landed(packets) => self.giving.landed(&packets).map(Event::Landed),
@@ -149,10 +149,10 @@ impl Session {
         self.say(&Message::Withdraw(vec![packet]));
     }
 
-    /// Everything that was offered is settled, and nothing more will be.
-    pub fn end_giving(&mut self) {
+    /// Everything that was offered is settled, and nothing more will be. `is_all`: nothing else waits for the other side.
+    pub fn end_giving(&mut self, is_all: bool) {
         if self.giving.end() {
-            self.say(&Message::Done);
+            self.say(&Message::Done(is_all));
         }
     }
 

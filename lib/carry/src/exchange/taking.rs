@@ -68,17 +68,23 @@ pub struct Taking {
     /// Whether we take at all.
     takes: bool,
     is_done: bool,
+    was_all: bool,
 }
 
 impl Taking {
     pub(super) fn new(own: NodeId, takes: bool) -> Taking {
         let (open, asks) = (HashMap::new(), VecDeque::new());
-        Taking { own, open, envelopes_len: 0, asks, wanted_count: 0, takes, is_done: false }
+        Taking { own, open, envelopes_len: 0, asks, wanted_count: 0, takes, is_done: false, was_all: false }
     }
 
     /// Whether the other side has said that nothing more comes.
     pub fn is_done(&self) -> bool {
         self.is_done
+    }
+
+    /// Whether nothing else waits for us over there, as it says.
+    pub fn was_all(&self) -> bool {
+        self.was_all
     }
 
     /// Bodies that were asked for and have not all come.
@@ -200,10 +206,11 @@ impl Taking {
         self.wanted_count -= usize::from(matches!(open.taken, Taken::Wanted));
     }
 
-    pub(super) fn done(&mut self) -> Result<(), Breach> {
+    pub(super) fn done(&mut self, is_all: bool) -> Result<(), Breach> {
         match self.open.is_empty() && !self.is_done {
             true => {
                 self.is_done = true;
+                self.was_all = is_all;
                 Ok(())
             }
             false => Err(Breach::Order),

@@ -229,7 +229,7 @@ fn find(dir: &DirRef, path: &[&str]) -> Option<DirRef> {
     path.iter().try_fold(dir.clone(), |dir, name| dir.open_dir(name.as_ref()).ok())
 }
 
-fn has(dir: &DirRef, name: &str, content: &[u8]) -> bool {
+pub fn has(dir: &DirRef, name: &str, content: &[u8]) -> bool {
     let Ok(file) = dir.open(name.as_ref()) else { return false };
     let mut bytes = vec![0; content.len() + 1];
     let len = file.read_at(&mut bytes, 0).unwrap();

@@ -217,8 +217,8 @@ pub enum Message<'a> {
     Refuse(Vec<(PacketId, Reason)>),
     /// These are not offered any more; what was asked of them gets no answer.
     Withdraw(Vec<PacketId>),
-    /// Everything that was offered is settled, and nothing more will be.
-    Done,
+    /// Everything that was offered is settled, and nothing more will be. Whether nothing else waits for the other side.
+    Done(bool),
     /// I am still here.
     Ping,
 }
@@ -242,7 +242,7 @@ impl Message<'_> {
             Message::Landed(_) => 8,
             Message::Refuse(_) => 9,
             Message::Withdraw(_) => 10,
-            Message::Done => 11,
+            Message::Done(_) => 11,
             Message::Ping => PING,
         }
     }
@@ -258,7 +258,8 @@ impl Message<'_> {
             Message::Ask(ask) => self.put(&cbor::encode(ask), out),
             Message::Refuse(refused) => self.put(&cbor::encode(refused), out),
             Message::Envelope(bytes) | Message::Leaves(bytes) | Message::Data(bytes) => self.put(bytes, out),
-            Message::Done | Message::Ping => self.put(&[], out),
+            Message::Done(is_all) => self.put(&cbor::encode(is_all), out),
+            Message::Ping => self.put(&[], out),
         }
     }
 
@@ -294,12 +295,12 @@ impl Message<'_> {
             3 => list(kind, content, |_| true).map(Message::Want),
             4 if !content.is_empty() => Ok(Message::Envelope(content)),
             5 => checked(kind, content, |_| true).map(Message::Ask),
-            6 if !content.is_empty() && content.len() % 32 == 0 => Ok(Message::Leaves(content)),
+            6 if !content.is_empty() && content.len().is_multiple_of(32) => Ok(Message::Leaves(content)),
             DATA if !content.is_empty() => Ok(Message::Data(content)),
             8 => list(kind, content, |_| true).map(Message::Landed),
             9 => list(kind, content, |_| true).map(Message::Refuse),
             10 => list(kind, content, |_| true).map(Message::Withdraw),
-            11 => Ok(Message::Done),
+            11 => checked(kind, content, |_| true).map(Message::Done),
             PING => Ok(Message::Ping),
             _ => Err(range),
         }
@@ -313,7 +314,8 @@ fn most(kind: u8) -> Option<usize> {
         4 => Some(ENVELOPE_MOST),
         6 => Some(CHUNKS_MOST as usize * 32),
         DATA => Some(DATA_CHUNKS_MOST * CHUNK_LEN),
-        11 | PING => Some(0),
+        11 => Some(1),
+        PING => Some(0),
         _ => None,
     }
 }

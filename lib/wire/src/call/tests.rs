@@ -193,7 +193,7 @@ fn examples() -> Vec<Message<'static>> {
         Message::Landed(vec![packet(1), packet(2)]),
         Message::Refuse(vec![(packet(1), Reason::Room), (packet(2), Reason::Failed)]),
         Message::Withdraw(vec![packet(1)]),
-        Message::Done,
+        Message::Done(true),
         Message::Ping,
     ]
 }
@@ -224,7 +224,7 @@ fn a_message_that_breaks_a_limit_is_refused_before_it_has_come() {
     };
     assert_eq!(refused(&[0, 0, 0, 0]), Some(MessageError::Kind(0)));
     assert_eq!(refused(&[13, 0, 0, 0]), Some(MessageError::Kind(13)));
-    for (kind, most) in [(1, 16_384), (4, 262_144), (6, 524_288), (7, 4 * CHUNK_LEN), (11, 0), (12, 0)] {
+    for (kind, most) in [(1, 16_384), (4, 262_144), (6, 524_288), (7, 4 * CHUNK_LEN), (11, 1), (12, 0)] {
         let len = (most as u32 + 1).to_be_bytes();
         let long = refused(&[kind, len[1], len[2], len[3]]);
         assert_eq!(long, Some(MessageError::Long { kind, len: most + 1 }), "kind {kind}");
