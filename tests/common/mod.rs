@@ -4,6 +4,8 @@
 //! run printed is part of the message when an expectation fails.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+/// The line of a call, good or bad.
+pub mod line;
 /// What a test does when a tool is missing.
 pub mod skip;
 
@@ -203,6 +205,11 @@ impl Call {
         }
         self.command = command;
         self
+    }
+
+    /// Whether it is a call of this program.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.words.first().is_some_and(|word| word == name)
     }
 
     /// Runs it as the last words of another command, with its environment and folder: `strace -f`, `timeout 60`.

@@ -141,6 +141,35 @@ const IN: &[&str] = &["mb-xfer", "--threads", "1", "--in", "@/stick"];
 const VISIT: &[&str] = &["mb-xfer", "--threads", "1", "--toss", "@/stick"];
 const TOSS: &[&str] = &["mb-toss", "--threads", "1"];
 const RETRY: &[&str] = &["mb-toss", "--threads", "1", "--retry"];
+/// A call whose other side is a program of its own; only the caller is stopped, but either side may be giver or taker.
+const CALL_SOUTH: &[&str] = &[
+    "mb-call",
+    "--threads",
+    "1",
+    "south",
+    "--stdio",
+    "--",
+    "!mb-listen",
+    "-C",
+    "@/south/config",
+    "--spool",
+    "@/south/spool",
+    "--stdio",
+];
+const CALL_NORTH: &[&str] = &[
+    "mb-call",
+    "--threads",
+    "1",
+    "north",
+    "--stdio",
+    "--",
+    "!mb-listen",
+    "-C",
+    "@/north/config",
+    "--spool",
+    "@/north/spool",
+    "--stdio",
+];
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
@@ -176,6 +205,21 @@ pub fn all() -> Vec<Scenario> {
             "one visit, one command",
             vec![then("north", SEND), then("north", OUT), tried("south", VISIT), tried("east", VISIT)],
             BOTH,
+        ),
+        story(
+            "called and given to",
+            vec![then("north", SEND_SOUTH), tried("north", CALL_SOUTH), then("south", TOSS)],
+            TO_SOUTH,
+        ),
+        story(
+            "called and taken from",
+            vec![then("north", SEND_SOUTH), tried("south", CALL_NORTH), tried("south", TOSS)],
+            TO_SOUTH,
+        ),
+        story(
+            "called once more, behind what an earlier call left",
+            vec![then("north", SEND_SOUTH), Step::User(leave_part), tried("south", CALL_NORTH), then("south", TOSS)],
+            TO_SOUTH,
         ),
         story(
             "to oneself",
@@ -378,6 +422,23 @@ fn move_bodies(yard: &Yard, from: &str, to: &str) {
         if name.to_string_lossy().contains('.') {
             std::fs::rename(yard.path(from).join(&name), yard.path(to).join(&name)).expect("a body is moved");
         }
+    }
+}
+
+/// Half of each body that north has for south, as a call that was cut leaves it; once.
+fn leave_part(yard: &Yard) {
+    let part = yard.path("south/spool/part");
+    if part.exists() {
+        return;
+    }
+    let dir = part.join(yard.node("north").id());
+    std::fs::create_dir_all(&dir).expect("a folder in the yard");
+    for place in [&dir, &part] {
+        std::fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("a folder of ours");
+    }
+    for body in crate::yard::files_below(&yard.path("north/spool/body")) {
+        let content = std::fs::read(&body).expect("a body");
+        std::fs::write(dir.join(body.file_name().expect("a root")), &content[..70_000]).expect("a part");
     }
 }
 

@@ -1,6 +1,6 @@
 //! A yard: a folder with nodes, a stick and files in it, small enough to be copied for every point of a scenario.
 
-use crate::common::{Call, Node};
+use crate::common::{Call, Node, program};
 use crate::scenario::Program;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -64,10 +64,13 @@ impl Yard {
         self.node(name).command(["mb-node", "add"]).stdin(cards).run().ok();
     }
 
-    /// A program at a node of it; words in which `@` is the yard.
+    /// A program at a node of it; words in which `@` is the yard, and `!NAME` another program of ours.
     pub fn command(&self, node: &str, words: &[&str]) -> Call {
         let here = self.dir.to_str().expect("a plain path");
-        self.node(node).command(words.iter().map(|word| word.replace('@', here)))
+        self.node(node).command(words.iter().map(|word| match word.strip_prefix('!') {
+            Some(name) => program(name).to_owned(),
+            None => word.replace('@', here),
+        }))
     }
 
     /// A program of a scenario.

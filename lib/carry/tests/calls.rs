@@ -4,6 +4,7 @@
 mod common;
 
 use std::cell::Cell;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -90,12 +91,17 @@ impl Hosts {
 
     /// North calls south.
     fn call(&self) -> (Said, Said) {
+        self.call_cut(usize::MAX)
+    }
+
+    /// North calls south, over a line that breaks when it has said so many bytes.
+    fn call_cut(&self, most: usize) -> (Said, Said) {
         let (north, south) = self.spools();
         let (one, other) = UnixStream::pair().unwrap();
         let (caller, listener) = keys();
         std::thread::scope(|scope| {
             let answering = scope.spawn(|| talk(&south, NORTH, link(other), listener));
-            let calling = talk(&north, SOUTH, link(one), caller);
+            let calling = talk(&north, SOUTH, cut_after(most, one), caller);
             (calling, answering.join().unwrap())
         })
     }
@@ -175,6 +181,35 @@ fn link(stream: UnixStream) -> Link {
         end: Box::new(move || drop(end.shutdown(std::net::Shutdown::Write))),
         cut: Box::new(move || drop(stream.shutdown(std::net::Shutdown::Both))),
         waits_for_end: true,
+    }
+}
+
+/// A link on which only so many bytes can be sent: then it breaks, both ways.
+fn cut_after(most: usize, stream: UnixStream) -> Link {
+    let breaks = stream.try_clone().unwrap();
+    let link = link(stream);
+    Link { write: Box::new(Breaks { left: most, write: link.write, stream: breaks }), ..link }
+}
+
+struct Breaks {
+    left: usize,
+    write: Box<dyn Write + Send>,
+    stream: UnixStream,
+}
+
+impl Write for Breaks {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            self.stream.shutdown(std::net::Shutdown::Both).unwrap();
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        let sent = self.write.write(&bytes[..bytes.len().min(self.left)])?;
+        self.left -= sent;
+        Ok(sent)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.write.flush()
     }
 }
 
@@ -288,6 +323,27 @@ fn a_step_that_fails_on_either_side_loses_nothing() {
     }
 }
 
+/// Threat: 19. Requirement: W8.
+#[test]
+fn a_cut_line_costs_only_the_bytes_that_were_not_sent() {
+    let whole =
+        (300 + 6 * CHUNK_LEN + 50) as u64 + PACKETS.iter().map(|packet| packet.envelope.len() as u64).sum::<u64>();
+    for most in (0..400_000).step_by(7_919) {
+        let at = format!("cut after {most} bytes");
+        let hosts = Hosts::new(Options::default(), LockMode::Work);
+        let (_, first) = hosts.call_cut(most);
+        hosts.assert_nothing_lost(&at);
+        hosts.assert_nothing_partial(&at);
+        let before = first.report.in_len;
+        let (calling, second) = hosts.call();
+        assert!(calling.done.is_ok() && second.done.is_ok(), "{at}: {:?} {:?}", calling.done, second.done);
+        // Envelopes of packets that were not whole come again, and at most the chunk that was on its way.
+        let all = before + second.report.in_len;
+        assert!(all <= whole + CHUNK_LEN as u64 + 3 * 4096, "{at}: {all} of {whole} bytes");
+        hosts.finish(true, &at);
+    }
+}
+
 /// Threat: 20.
 #[test]
 fn what_rests_of_a_body_is_continued_where_it_is_right() {
@@ -365,4 +421,18 @@ fn two_calls_at_a_time_give_each_packet_once() {
     assert!(landed <= 3, "each packet once");
     hosts.assert_nothing_lost("two calls");
     hosts.finish(true, "two calls");
+}
+
+/// Threat: 23.
+#[test]
+fn a_packet_of_which_a_power_cut_took_a_name_comes_again() {
+    let hosts = Hosts::new(Options::default(), LockMode::Work);
+    let packet = &PACKETS[1];
+    let rx = hosts.spools().1.queue(&id(NORTH), Queue::Rx).unwrap();
+    // What a cut between the names and their sync can leave: the envelope, and not its body.
+    rx.create(packet.id.to_string().as_ref(), 0o600).unwrap().write_at(&packet.envelope, 0).unwrap();
+    let (calling, answering) = hosts.call();
+    assert!(calling.done.is_ok() && answering.done.is_ok());
+    hosts.assert_nothing_lost("a name was taken");
+    hosts.finish(true, "a name was taken");
 }

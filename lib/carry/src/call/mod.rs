@@ -214,9 +214,11 @@ impl Call<'_> {
                 Ok(())
             }
             Err(error) => {
-                // What was said is still worth hearing: it may be why nothing came any more.
-                self.speak();
-                self.pump.finish(Instant::now() + TURN);
+                if !matches!(error, CallError::Cut | CallError::Broken(_)) {
+                    // What has landed is still worth hearing.
+                    self.speak();
+                    self.pump.finish(Instant::now() + TURN);
+                }
                 Err(error)
             }
         }
