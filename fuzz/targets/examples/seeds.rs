@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ciborium::Value;
 use data_encoding::HEXLOWER;
 use mb_fuzz_targets::{FIXED_HEAD, open_by_hand, with_hop};
+use mb_wire::call::message::{Ask, Hello, Message, Offer, Part, Reason};
 use mb_wire::cbor;
 use mb_wire::folder::{FolderEntry, encode_entry};
 use mb_wire::id::{LetterId, NodeId, PacketId};
@@ -23,6 +24,7 @@ fn main() {
     seeds.folders();
     seeds.texts();
     seeds.records();
+    seeds.calls();
 }
 
 fn vectors() -> Vec<(String, Json)> {
@@ -47,6 +49,39 @@ impl Seeds {
             fs::create_dir_all(&dir).expect("a folder for seeds");
             fs::write(dir.join(name), content).expect("a seed");
         }
+    }
+
+    /// Handshakes altered here and there, a message of each kind, and calls that go well for a while.
+    fn calls(&self) {
+        (0..3).for_each(|door| self.behind("handshake", door, "some", &[7, 1, 9, 9]));
+        let packet = PacketId::from_bytes([1; 32]);
+        let offer = Offer { packet, nice: 128, envelope_len: 512, bodies_len: 1000 };
+        let messages = [
+            Message::Hello(Hello::new(true, 255, 20)),
+            Message::Offer(vec![offer, offer]),
+            Message::Want(vec![packet]),
+            Message::Envelope(&[1; 512]),
+            Message::Ask(Ask { packet, number: 1, part: Part::From(7) }),
+            Message::Leaves(&[2; 64]),
+            Message::Data(&[3; 500]),
+            Message::Landed(vec![packet; 3]),
+            Message::Refuse(vec![(packet, Reason::Busy)]),
+            Message::Withdraw(vec![packet]),
+            Message::Done(true),
+            Message::Ping,
+        ];
+        for message in messages {
+            let mut bytes = Vec::new();
+            message.write(&mut bytes);
+            let (kind, content) = (bytes[0], &bytes[4..]);
+            self.put("message", &format!("kind-{kind}"), &[&[kind, 255], content].concat());
+        }
+        self.put("message", "called", b"\x00\xfflooked 7\nfailures 1\nnot-before 9\n");
+        // Hello, offer (wanted), envelope (all is asked for), leaves, data, done.
+        self.put("exchange", "taken", &[0, 0, 1, 0, 2, 0, 3, 4, 0xff, 0xff, 8, 0]);
+        self.put("exchange", "resumed", &[0, 0, 1, 0, 2, 1, 3, 3, 4, 0xff, 0xff]);
+        self.put("exchange", "given", &[0, 0, 9, 5, 6, 8, 0]);
+        self.put("exchange", "withdrawn", &[0, 0, 1, 0, 7, 1, 1, 8, 1]);
     }
 
     /// The same behind the number of a door.

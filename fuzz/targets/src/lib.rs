@@ -23,6 +23,7 @@ mod unpacks;
 mod configs;
 mod records;
 mod paths;
+mod calls;
 
 // For the seeds.
 pub use hand::{FIXED_HEAD, open_by_hand, with_hop};
@@ -84,4 +85,10 @@ targets! {
     state = records::state;
     /// Paths of letters, made safe.
     safe_path = paths::safe_path;
+    /// Handshakes and frames.
+    handshake = calls::handshake;
+    /// Messages of each kind, and what is remembered of calls.
+    message = calls::message;
+    /// Messages in any order.
+    exchange = calls::exchange;
 }

@@ -31,7 +31,7 @@ macro_rules! replay {
 
 replay! {
     text card cbor item prefix envelope inner letter body payload folder unpack key_file sealed exchange_key config
-    node_file names seen once state safe_path
+    node_file names seen once state safe_path handshake message exchange
 }
 
 fn fuzz() -> &'static Path {
