@@ -126,7 +126,7 @@ pub fn greet(
     let mut inbox = Inbox::default();
     loop {
         match pump.wait(false, until) {
-            Turn::Came(bytes) => inbox.push(&bytes),
+            Turn::Came(bytes) => inbox = Inbox::from(bytes),
             Turn::Room => {}
             Turn::Late => return Err(CallError::Silent(options.timeout.as_secs())),
             Turn::Ended => return Err(cut(&pump)),
@@ -178,6 +178,7 @@ fn cut(pump: &Pump) -> CallError {
     match pump.take_end() {
         Some(End::Failed(cause)) => CallError::Broken(cause),
         Some(End::Frame(error)) => error.into(),
+        Some(End::Message(error)) => CallError::message(error),
         _ => CallError::Cut,
     }
 }
@@ -201,7 +202,7 @@ impl Call<'_> {
     /// What is whole lands even if the call breaks.
     fn all(mut self, hello: Hello) -> Result<(), CallError> {
         let talked =
-            self.give.begin(hello, self.options, self.watch).and_then(|()| self.came(&[])).and_then(|()| self.talk());
+            self.give.begin(hello, self.options, self.watch).and_then(|()| self.came()).and_then(|()| self.talk());
         if talked.is_err() {
             self.salvage();
         }
@@ -240,8 +241,9 @@ impl Call<'_> {
             }
             match self.pump.wait(self.give.has_more(&self.session), Instant::now() + TURN) {
                 Turn::Came(bytes) => {
-                    self.came(&bytes)?;
-                    self.pump.give_back(bytes);
+                    self.inbox = Inbox::from(bytes);
+                    self.came()?;
+                    self.pump.give_back(std::mem::take(&mut self.inbox).into_bytes());
                 }
                 Turn::Room => self.give.step(&mut self.session, self.options, self.watch, self.report)?,
                 Turn::Late => {}
@@ -256,8 +258,7 @@ impl Call<'_> {
         }
     }
 
-    fn came(&mut self, bytes: &[u8]) -> Result<(), CallError> {
-        self.inbox.push(bytes);
+    fn came(&mut self) -> Result<(), CallError> {
         while let Some(message) = self.inbox.next_message().map_err(CallError::message)? {
             let event = self.session.receive(message)?;
             if !matches!(event, Event::Nothing) {
@@ -276,7 +277,8 @@ impl Call<'_> {
 
     /// The whole chunks of a message that was cut short are worth keeping.
     fn salvage(&mut self) {
-        let Call { session, take, options, watch, report, inbox, .. } = self;
+        let Call { session, take, options, watch, report, pump, .. } = self;
+        let inbox = Inbox::from(pump.take_rest());
         let event = inbox.cut_data().map(|message| session.receive(message));
         if let Some(Ok(event)) = event {
             let _ = take.handle(event, session, *options, *watch, report);

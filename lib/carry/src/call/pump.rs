@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mb_wire::call::handshake::{FRAME_HEAD_LEN, FRAME_MOST, HandshakeError, Opener, Sealer};
-use mb_wire::call::message::PING_BYTES;
+use mb_wire::call::message::{Inbox, MessageError, PING_BYTES};
 
 /// Bytes that may wait in a queue before its filler waits.
 const MOST_LEN: usize = 512 << 10;
@@ -45,6 +45,8 @@ pub enum End {
     Failed(io::Error),
     /// A frame did not open.
     Frame(HandshakeError),
+    /// What a frame held is no message.
+    Message(MessageError),
 }
 
 #[derive(Default)]
@@ -58,6 +60,8 @@ struct Shared {
     /// Nothing more is to be sent.
     is_closing: bool,
     end: Option<End>,
+    /// What came of a message that was not whole when the link ended.
+    rest: Vec<u8>,
     /// Nothing more can be sent. What the other side said before may still be there to be read.
     write_error: Option<io::Error>,
     /// Buffers to be used again, with whatever they held.
@@ -108,7 +112,7 @@ impl Queues {
 
 /// What the session waited for.
 pub enum Turn {
-    /// Bytes came.
+    /// Whole messages came.
     Came(Vec<u8>),
     /// There is room to send more.
     Room,
@@ -142,7 +146,16 @@ impl Pump {
         let queues = Arc::new(Queues::default());
         queues.lock().last_heard = Some(Instant::now());
         let brake = Brake::new(pace.rate);
-        let reader = Reader { read, opener, queues: queues.clone(), brake, bytes: Vec::new(), start: 0, end: 0 };
+        let reader = Reader {
+            read,
+            opener,
+            queues: queues.clone(),
+            brake,
+            bytes: Vec::new(),
+            start: 0,
+            end: 0,
+            inbox: Inbox::default(),
+        };
         let writer = Writer { write, sealer, queues: queues.clone(), brake: Brake::new(pace.rate), ping: pace.ping };
         std::thread::Builder::new().name("read".into()).spawn(move || reader.run())?;
         let pump = Pump { queues, end, cut, waits_for_end };
@@ -206,6 +219,11 @@ impl Pump {
         self.queues.lock().last_heard
     }
 
+    /// What came of a message that was not whole when the link ended.
+    pub fn take_rest(&self) -> Vec<u8> {
+        std::mem::take(&mut self.queues.lock().rest)
+    }
+
     /// Why it has ended.
     pub fn take_end(&self) -> Option<End> {
         let mut shared = self.queues.lock();
@@ -266,29 +284,44 @@ struct Reader {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// What was opened, up to the end of a message.
+    inbox: Inbox,
 }
 
 impl Reader {
     fn run(mut self) {
         let end = loop {
-            match self.frame() {
+            match self.messages() {
                 Ok(bytes) => self.hand_over(bytes),
                 Err(end) => break end,
             }
         };
+        self.queues.lock().rest = self.inbox.into_bytes();
         self.queues.end(end);
     }
 
-    fn frame(&mut self) -> Result<Vec<u8>, End> {
+    /// The next messages: those that a frame completes. They are opened where they will be read.
+    fn messages(&mut self) -> Result<Vec<u8>, End> {
+        loop {
+            self.frame()?;
+            let mut next = self.queues.buffer();
+            next.clear();
+            let whole = self.inbox.take_whole(next).map_err(End::Message)?;
+            if !whole.is_empty() {
+                return Ok(whole);
+            }
+            self.queues.lock().give_back(whole);
+        }
+    }
+
+    fn frame(&mut self) -> Result<(), End> {
         self.fill(FRAME_HEAD_LEN)?;
         let head = self.bytes[self.start..].first_chunk::<FRAME_HEAD_LEN>().copied().unwrap_or_default();
         let len = Opener::frame_len(head).map_err(End::Frame)?;
         self.fill(FRAME_HEAD_LEN + len)?;
         let start = self.start + FRAME_HEAD_LEN;
         self.start = start + len;
-        let mut plain = self.queues.buffer();
-        self.opener.open(&self.bytes[start..start + len], &mut plain).map_err(End::Frame)?;
-        Ok(plain)
+        self.opener.open(&self.bytes[start..start + len], self.inbox.end()).map_err(End::Frame)
     }
 
     /// Reads until at least so many bytes are there. Each that comes counts as something heard.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use snow::{Builder, HandshakeState, StatelessTransportState};
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::aead::TAG_LEN;
 use crate::call::noise::{Gate, Primitives};
@@ -237,16 +237,17 @@ impl Opener {
         if len > TAG_LEN { Ok(len) } else { Err(HandshakeError::Frame) }
     }
 
-    /// Opens what follows a frame's head; `plain` becomes what it holds. After an error nothing more can be opened.
+    /// Opens what follows a frame's head, and adds what it holds to `plain`. After an error nothing more can be opened.
     pub fn open(&mut self, frame: &[u8], plain: &mut Vec<u8>) -> Result<(), HandshakeError> {
-        plain.resize(frame.len().saturating_sub(TAG_LEN), 0);
-        match self.state.read_message(self.number, frame, plain) {
+        let start = plain.len();
+        plain.resize(start + frame.len().saturating_sub(TAG_LEN), 0);
+        match self.state.read_message(self.number, frame, &mut plain[start..]) {
             Ok(_) => {
                 self.number += 1;
                 Ok(())
             }
             Err(_) => {
-                plain.zeroize();
+                plain.truncate(start);
                 Err(HandshakeError::Frame)
             }
         }

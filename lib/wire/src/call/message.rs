@@ -360,8 +360,32 @@ pub struct Inbox {
 impl Inbox {
     /// Takes more bytes.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.end().extend_from_slice(bytes);
+    }
+
+    /// Where more bytes may be added in place.
+    pub fn end(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..std::mem::take(&mut self.used));
-        self.bytes.extend_from_slice(bytes);
+        &mut self.bytes
+    }
+
+    /// Takes out the messages that are whole, to be read elsewhere; `next`, which is empty, is used for what follows. Empty:
+    /// there are none.
+    pub fn take_whole(&mut self, mut next: Vec<u8>) -> Result<Vec<u8>, MessageError> {
+        let mut len = self.used;
+        while let Some(more) = whole_len(&self.bytes[len..])?
+            && more <= self.bytes.len() - len
+        {
+            len += more;
+        }
+        if len == self.used {
+            return Ok(next);
+        }
+        next.extend_from_slice(&self.bytes[len..]);
+        let mut whole = std::mem::replace(&mut self.bytes, next);
+        whole.truncate(len);
+        whole.drain(..std::mem::take(&mut self.used));
+        Ok(whole)
     }
 
     /// The next message that is whole.
@@ -382,5 +406,16 @@ impl Inbox {
         let content = rest.get(HEAD_LEN..).filter(|_| rest[0] == DATA)?;
         let whole = content.len() / CHUNK_LEN * CHUNK_LEN;
         (whole > 0).then(|| Message::Data(&content[..whole]))
+    }
+
+    /// The bytes that it holds.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl From<Vec<u8>> for Inbox {
+    fn from(bytes: Vec<u8>) -> Inbox {
+        Inbox { bytes, used: 0 }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use blake2::{Blake2b512, Digest};
 use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
 use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
@@ -185,8 +186,8 @@ impl Cipher for ChaChaPoly {
 
     fn encrypt(&self, number: u64, associated: &[u8], plain: &[u8], out: &mut [u8]) -> usize {
         let (text, rest) = out.split_at_mut(plain.len());
-        text.copy_from_slice(plain);
-        let tag = self.cipher().encrypt_inout_detached(&nonce(number).into(), associated, text.into());
+        let both = InOutBuf::new(plain, text).expect("they are of one length");
+        let tag = self.cipher().encrypt_inout_detached(&nonce(number).into(), associated, both);
         rest[..TAG_LEN].copy_from_slice(&tag.expect("a frame is far below the cipher's limit of 256 GiB"));
         plain.len() + TAG_LEN
     }
@@ -194,9 +195,8 @@ impl Cipher for ChaChaPoly {
     fn decrypt(&self, number: u64, associated: &[u8], sealed: &[u8], out: &mut [u8]) -> Result<usize, Error> {
         let (text, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(Error::Decrypt)?;
         let out = out.get_mut(..text.len()).ok_or(Error::Decrypt)?;
-        out.copy_from_slice(text);
-        let opened =
-            self.cipher().decrypt_inout_detached(&nonce(number).into(), associated, (&mut *out).into(), tag.into());
+        let both = InOutBuf::new(text, out).map_err(|_| Error::Decrypt)?;
+        let opened = self.cipher().decrypt_inout_detached(&nonce(number).into(), associated, both, tag.into());
         opened.map(|()| text.len()).map_err(|_| Error::Decrypt)
     }
 }
