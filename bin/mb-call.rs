@@ -278,7 +278,9 @@ impl Caller<'_> {
             let text = address.to_string();
             let connected = |cause| CallError::Connect { address: text.clone(), cause };
             let link = match address {
-                Address::Tcp { host, port } => link::connect(host, *port, settings.timeout).and_then(link::tcp),
+                Address::Tcp { host, port } => {
+                    link::connect(host, *port, settings.timeout).map(|stream| link::tcp(stream.into()))
+                }
                 Address::Pipe { command } => link::pipe(command),
             };
             match self.shake(link.map_err(connected), call, &text, settings) {

@@ -5,6 +5,7 @@
 //! when the house is full the oldest stranger gives way, so that callers who say nothing keep nobody out.
 
 use crate::teller::moved_text;
+use crate::work::allow_open_files;
 use crate::{CallSettings, Complaint, Failed, Program, call_coins};
 use mb_carry::call::pump::Link;
 use mb_carry::call::{CallError, CallReport, greet, link, shake};
@@ -32,6 +33,10 @@ const TURN: Duration = Duration::from_millis(250);
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// What may be told and has not been.
 const TOLD_MOST: usize = 64;
+/// Files that are open for one call.
+const OPEN_A_CALL: u64 = 16;
+/// And besides: folders, a toss's batch.
+const OPEN_BESIDES: u64 = 2300;
 /// After an accept that failed, as when too many files are open.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -245,7 +250,7 @@ impl Watch for Report<'_> {
 /// A caller in the house.
 struct Guest {
     address: IpAddr,
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     node: Option<NodeId>,
 }
 
@@ -262,6 +267,7 @@ pub struct House {
 impl House {
     /// An empty one. `most`: calls at a time, altogether and from one address.
     pub fn new(desk: Desk, (most, most_per_address): (usize, usize), tosses: bool) -> House {
+        allow_open_files(OPEN_BESIDES + most as u64 * OPEN_A_CALL);
         House { desk, most, most_per_address, tosses, guests: HashMap::new(), next: 0 }
     }
 
@@ -320,7 +326,8 @@ impl House {
         }
         let id = self.next;
         self.next += 1;
-        let Ok(copy) = stream.try_clone() else { return };
+        let stream = Arc::new(stream);
+        let copy = stream.clone();
         let (answering, desk) = (self.desk.answering(), sender.clone());
         let spawned = std::thread::Builder::new().name("call".into()).spawn(move || {
             serve(id, &answering, stream, address, &desk);
@@ -407,14 +414,13 @@ fn accept(socket: &TcpListener, desk: &SyncSender<Told>) {
 }
 
 /// One call, in its own thread.
-fn serve(id: u64, answering: &Answering, stream: TcpStream, address: SocketAddr, desk: &SyncSender<Told>) {
+fn serve(id: u64, answering: &Answering, stream: Arc<TcpStream>, address: SocketAddr, desk: &SyncSender<Told>) {
     let known = |node| {
         let _ = desk.send(Told::Known(id, node));
     };
     let mut watch = Report { book: &answering.book, desk };
     let place = address.to_string();
-    let done = link::tcp(stream).map_err(|error| CallError::Broken(error).into());
-    let done = done.and_then(|link| answering.answer(link, &place, known, &mut watch));
+    let done = answering.answer(link::tcp(stream), &place, known, &mut watch);
     let report = match done {
         Ok(report) => Some(report),
         Err(failure) => {

@@ -76,17 +76,21 @@ impl Program {
     }
 }
 
-/// How many packets may share their barriers: as many as files may be open, less what else is open. What the system allows
-/// is asked for; what it refuses is done without.
+/// How many packets may share their barriers: as many as files may be open, less what else is open.
 fn packets_at_once() -> usize {
+    let open = allow_open_files(MOST_OPEN).min(MOST_OPEN);
+    usize::try_from(open.saturating_sub(OPEN_BESIDES)).unwrap_or(1).max(1)
+}
+
+/// Asks for so many open files, and returns how many may be open. What the system refuses is done without.
+pub(crate) fn allow_open_files(wanted: u64) -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.map_or(MOST_OPEN, |most| most.min(MOST_OPEN));
+    let wanted = limit.maximum.map_or(wanted, |most| most.min(wanted));
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = Some(wanted);
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    let open = getrlimit(Resource::Nofile).current.unwrap_or(MOST_OPEN).min(MOST_OPEN);
-    usize::try_from(open.saturating_sub(OPEN_BESIDES)).unwrap_or(1).max(1)
+    getrlimit(Resource::Nofile).current.unwrap_or(wanted)
 }
 
 fn absolute_failed(cause: std::io::Error) -> Failed {

@@ -54,8 +54,8 @@ pub(super) struct Give<'a> {
     waiting: VecDeque<Waiting>,
     /// The last one of a pass that may not have been all.
     after: Option<Waiting>,
-    /// What was offered in this call: it is not offered again.
-    offered: HashSet<PacketId>,
+    /// What was offered in this call and stays here: it is not offered again.
+    left: HashSet<PacketId>,
     sending: Option<Sending>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Give<'a> {
             is_winding_up: false,
             waiting: VecDeque::new(),
             after: None,
-            offered: HashSet::new(),
+            left: HashSet::new(),
             sending: None,
         }
     }
@@ -170,7 +170,7 @@ impl<'a> Give<'a> {
             let found = next_waiting(&destination, self.after)?;
             self.after = found.last().copied().filter(|_| found.len() == MOST_AT_ONCE);
             self.waiting.extend(
-                found.iter().filter(|waiting| waiting.nice <= self.nice && !self.offered.contains(&waiting.packet)),
+                found.iter().filter(|waiting| waiting.nice <= self.nice && !self.left.contains(&waiting.packet)),
             );
             if !self.waiting.is_empty() || self.after.is_none() {
                 return Ok(());
@@ -187,10 +187,15 @@ impl<'a> Give<'a> {
             && session.giving.may_offer_more(offers.len(), envelopes_len + mb_wire::size::ENVELOPE_MOST as u64)
             && let Some(waiting) = self.waiting.pop_front()
         {
-            if let Some(offer) = self.offer_of(&queue, &waiting)? {
-                envelopes_len += offer.envelope_len;
-                self.offered.insert(offer.packet);
-                offers.push(offer);
+            match self.offer_of(&queue, &waiting)? {
+                Some(offer) => {
+                    envelopes_len += offer.envelope_len;
+                    offers.push(offer);
+                }
+                None => {
+                    self.is_all = false;
+                    self.left.insert(waiting.packet);
+                }
             }
         }
         session.offer(&offers);
@@ -236,6 +241,7 @@ impl<'a> Give<'a> {
                 Err(failure) => {
                     given_len += 1;
                     self.is_all = false;
+                    self.left.insert(packet);
                     session.withdraw(packet);
                     failure.into_iter().for_each(|failure| watch.failed(failure));
                 }
@@ -319,6 +325,7 @@ impl<'a> Give<'a> {
     /// A packet cannot be given after all: that is told on both sides.
     fn give_up(&mut self, session: &mut Session, packet: PacketId, watch: &mut dyn Watch, failure: CarryError) {
         self.is_all = false;
+        self.left.insert(packet);
         session.withdraw(packet);
         watch.failed(failure);
     }
@@ -375,6 +382,7 @@ impl<'a> Give<'a> {
     pub fn refused(&mut self, refused: Vec<(Given, Reason)>, watch: &mut dyn Watch) {
         for (given, reason) in refused {
             self.is_all = false;
+            self.left.insert(given.offer.packet);
             if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
                 watch.failed(CarryError::NotTaken { packet: given.offer.packet, reason });
             }

@@ -1,7 +1,7 @@
 //! Links: what a call's bytes go through. A TCP connection, the standard input and output of a command, or our own.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,18 +13,41 @@ use super::pump::Link;
 /// How long a command may take to end when its pipes are closed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// A link over a connection that was made.
-pub fn tcp(stream: TcpStream) -> io::Result<Link> {
+/// A link over a connection that was made; whoever else has the connection may end it.
+pub fn tcp(stream: Arc<TcpStream>) -> Link {
     // What is small and urgent goes at once; it matters less where it cannot be had.
     let _ = stream.set_nodelay(true);
-    let (read, write, end) = (stream.try_clone()?, stream.try_clone()?, stream.try_clone()?);
-    Ok(Link {
-        read: Box::new(read),
-        write: Box::new(write),
-        end: Box::new(move || drop(end.shutdown(Shutdown::Write))),
-        cut: Box::new(move || drop(stream.shutdown(Shutdown::Both))),
+    let (end, cut) = (stream.clone(), stream.clone());
+    Link {
+        read: Box::new(Shared(stream.clone())),
+        write: Box::new(Shared(stream)),
+        end: Box::new(move || {
+            let _ = end.shutdown(Shutdown::Write);
+        }),
+        cut: Box::new(move || {
+            let _ = cut.shutdown(Shutdown::Both);
+        }),
         waits_for_end: true,
-    })
+    }
+}
+
+/// One open file for both directions: a listener may have many.
+struct Shared(Arc<TcpStream>);
+
+impl Read for Shared {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(into)
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Connects to `host`, trying each of its addresses, in at most `timeout` altogether.

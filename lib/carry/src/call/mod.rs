@@ -124,11 +124,11 @@ pub fn greet(
     pump.send(session.take_output(Vec::new()));
     let until = Instant::now() + options.timeout;
     let mut inbox = Inbox::default();
-    loop {
+    while Instant::now() < until {
         match pump.wait(false, until) {
             Turn::Came(bytes) => inbox = Inbox::from(bytes),
             Turn::Room => {}
-            Turn::Late => return Err(CallError::Silent(options.timeout.as_secs())),
+            Turn::Late => break,
             Turn::Ended => return Err(cut(&pump)),
         }
         while let Some(message) = inbox.next_message().map_err(CallError::message)? {
@@ -137,6 +137,7 @@ pub fn greet(
             }
         }
     }
+    Err(CallError::Silent(options.timeout.as_secs()))
 }
 
 impl Greeted {
@@ -245,7 +246,11 @@ impl Call<'_> {
                     self.came()?;
                     self.pump.give_back(std::mem::take(&mut self.inbox).into_bytes());
                 }
-                Turn::Room => self.give.step(&mut self.session, self.options, self.watch, self.report)?,
+                Turn::Room => {
+                    // What was said before is on its way.
+                    self.progressed = Instant::now();
+                    self.give.step(&mut self.session, self.options, self.watch, self.report)?;
+                }
                 Turn::Late => {}
                 Turn::Ended => return Err(cut(&self.pump)),
             }
@@ -295,9 +300,9 @@ impl Call<'_> {
             Some(ends) if now >= ends => self.wind_up(now),
             _ => {}
         }
-        let heard = self.pump.last_heard().unwrap_or(now);
+        let (heard, told) = self.pump.last_heard();
         let timeout = self.options.timeout;
-        if now.saturating_duration_since(heard) > timeout || now > self.progressed + timeout * PATIENCE {
+        if now > heard + timeout || now > self.progressed.max(told) + timeout * PATIENCE {
             return Err(CallError::Silent(timeout.as_secs()));
         }
         Ok(())

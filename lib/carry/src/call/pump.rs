@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mb_wire::call::handshake::{FRAME_HEAD_LEN, FRAME_MOST, HandshakeError, Opener, Sealer};
-use mb_wire::call::message::{Inbox, MessageError, PING_BYTES};
+use mb_wire::call::message::{HEAD_LEN, Inbox, MessageError, PING_BYTES};
 
 /// Bytes that may wait in a queue before its filler waits.
 const MOST_LEN: usize = 512 << 10;
@@ -19,6 +19,8 @@ const READ_LEN: usize = 256 << 10;
 const SMALL_LEN: usize = 512;
 /// Buffers that are kept to be used again.
 const MOST_SPARE: usize = 16;
+/// Bytes of a frame that holds a ping, after its head.
+const PING_FRAME_LEN: usize = HEAD_LEN + 16;
 /// A rate is kept in steps of so many a second, at the least.
 const STEPS_A_SECOND: u64 = 8;
 
@@ -66,7 +68,10 @@ struct Shared {
     write_error: Option<io::Error>,
     /// Buffers to be used again, with whatever they held.
     spare: Vec<Vec<u8>>,
+    /// When a byte last came.
     last_heard: Option<Instant>,
+    /// When something last came that is more than a ping.
+    last_told: Option<Instant>,
     /// How often something is said, if the other side has said so.
     ping: Option<Duration>,
 }
@@ -137,6 +142,7 @@ pub struct Pump {
     end: Box<dyn FnMut() + Send>,
     cut: Box<dyn FnMut() + Send>,
     waits_for_end: bool,
+    start: Instant,
 }
 
 impl Pump {
@@ -144,7 +150,6 @@ impl Pump {
     pub fn start(link: Link, sealer: Sealer, opener: Opener, pace: Pace) -> io::Result<Pump> {
         let Link { read, write, end, cut, waits_for_end } = link;
         let queues = Arc::new(Queues::default());
-        queues.lock().last_heard = Some(Instant::now());
         let brake = Brake::new(pace.rate);
         let reader = Reader {
             read,
@@ -158,7 +163,7 @@ impl Pump {
         };
         let writer = Writer { write, sealer, queues: queues.clone(), brake: Brake::new(pace.rate), ping: pace.ping };
         std::thread::Builder::new().name("read".into()).spawn(move || reader.run())?;
-        let pump = Pump { queues, end, cut, waits_for_end };
+        let pump = Pump { queues, end, cut, waits_for_end, start: Instant::now() };
         std::thread::Builder::new().name("write".into()).spawn(move || writer.run())?;
         Ok(pump)
     }
@@ -214,9 +219,10 @@ impl Pump {
         self.queues.writer.notify_one();
     }
 
-    /// When something was last heard.
-    pub fn last_heard(&self) -> Option<Instant> {
-        self.queues.lock().last_heard
+    /// When a byte last came, and when one last came that is more than a ping.
+    pub fn last_heard(&self) -> (Instant, Instant) {
+        let shared = self.queues.lock();
+        (shared.last_heard.unwrap_or(self.start), shared.last_told.unwrap_or(self.start))
     }
 
     /// What came of a message that was not whole when the link ended.
@@ -321,6 +327,9 @@ impl Reader {
         self.fill(FRAME_HEAD_LEN + len)?;
         let start = self.start + FRAME_HEAD_LEN;
         self.start = start + len;
+        if len > PING_FRAME_LEN {
+            self.queues.lock().last_told = Some(Instant::now());
+        }
         self.opener.open(&self.bytes[start..start + len], self.inbox.end()).map_err(End::Frame)
     }
 
