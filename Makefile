@@ -23,6 +23,7 @@ SOURCES := Cargo.toml Cargo.lock $(shell find bin lib -name '*.rs' -o -name Carg
 help:
 	@echo 'make build              the programs, into $(BUILT)/release'
 	@echo 'make demo               three nodes, a folder as the stick, every byte compared'
+	@echo 'make call-demo          two nodes, calls over tcp, a pipe and ssh, every byte compared'
 	@echo 'make test [STRICT=1]    all tests; STRICT=1: a skipped one is a failure'
 	@echo 'make test-deps          installs what the tests use (Debian, as root)'
 	@echo 'make check              format, clippy, documentation, tests'
@@ -66,7 +67,7 @@ test:
 
 # Tools of the tests: command:package.
 TOOLS := strace:strace mandoc:mandoc mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs mcopy:mtools \
-	mkfs.vfat:dosfstools mkfs.ext4:e2fsprogs rsync:rsync
+	mkfs.vfat:dosfstools mkfs.ext4:e2fsprogs rsync:rsync ssh:openssh-client sshd:openssh-server systemd-analyze:systemd
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: test-deps
@@ -113,6 +114,10 @@ bench: build
 .PHONY: demo
 demo: build
 	examples/demo.sh $(BUILT)/release
+
+.PHONY: call-demo
+call-demo: build
+	examples/call.sh $(BUILT)/release
 
 # Install
 

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 
 @dataclass
 class Taken:
-    """Seconds, and the largest resident size of any of its processes."""
+    """Seconds, and the largest resident size of any of its processes. Of a call: CPU of both ends."""
 
     wall: float
     user: float
     system: float
     peak_kib: int
     stick_bytes: int = 0
+    # On the clock of time.perf_counter.
+    start: float = 0
+    # Of a call: seconds until all packets were there, and the listener's peak.
+    durable: float = 0
+    listener_kib: int = 0
 
     @property
     def cpu(self):
@@ -38,7 +43,7 @@ def run(script, side, times=1):
         if child.returncode != 0:
             raise SystemExit(f"bench: {side.name}: {script}: exit {child.returncode}")
         peak_kib = int(peak.read())
-    return Taken(wall / times, used.ru_utime / times, used.ru_stime / times, peak_kib)
+    return Taken(wall / times, used.ru_utime / times, used.ru_stime / times, peak_kib, start=start)
 
 
 def repeated(script, times):

@@ -14,8 +14,8 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def results(place_index, measured):
-    """A row for each step. `measured`: {step: {side name: [Taken]}}, `place_index`: which of the targets."""
+def results(place_index, measured, gib):
+    """A row for each step. `measured`: {step: {side name: [Taken]}}, `place_index`: which of the targets, `gib`: large."""
     head = [
         "work", "NNCP", "ours", "NNCP / ours", "target", "", "CPU: NNCP", "CPU: ours", "CPU: ours / NNCP",
         "peak MiB: NNCP", "peak MiB: ours",
@@ -23,19 +23,64 @@ def results(place_index, measured):
     rows = []
     for step, taken in measured.items():
         ours, nncp = taken.get(Ours.name, []), taken.get(Nncp.name, [])
-        rows.append(time_row(step, step.targets[place_index], nncp, ours))
+        clock = "durable" if step.packet_count else "wall"
+        rows.append(time_row(step, step.targets[place_index], nncp, ours, clock))
+        if step.packet_count:
+            rows += call_rows(step, nncp, ours, gib)
         if step.weighs_stick:
             rows.append(bytes_row(step.targets[place_index], nncp, ours))
     return table(head, rows)
 
 
-def time_row(step, target, nncp, ours):
-    gain = quotient([one.wall for one in nncp], [one.wall for one in ours])
+def time_row(step, target, nncp, ours, clock):
+    times = [[getattr(one, clock) for one in side] for side in (nncp, ours)]
+    gain = quotient(*times)
     work = quotient([one.cpu for one in ours], [one.cpu for one in nncp])
     return [
-        step.title, spread([one.wall for one in nncp]), spread([one.wall for one in ours]), *against(gain, target),
+        step.title, *map(spread, times), *against(gain, target),
         cpu(nncp), cpu(ours), "–" if work is None else f"{work:.2f}", peak(nncp), peak(ours),
     ]  # fmt: skip
+
+
+def call_rows(step, nncp, ours, gib):
+    """What else is promised of a call: how it ends, memory, CPU."""
+    walls = [[one.wall for one in side] for side in (nncp, ours)]
+    rest = median(one.wall - one.durable for one in ours)
+    peaks = max(max(one.peak_kib, one.listener_kib) for one in ours) / 1024
+    rows = [
+        ["– until the caller ends", *map(spread, walls), f"{quotient(*walls):.2f}", *at_most(rest, 0.1, "+ 0.1 s")],
+        ["– peak MiB: caller, listener", both_peaks(nncp), both_peaks(ours), "", *at_most(peaks, 24, "at most 24")],
+    ]
+    if step.most_cpu:
+        work = [median(one.cpu for one in side) / gib for side in (nncp, ours)]
+        shown = [f"{one:.1f} s" for one in work]
+        verdict = at_most(work[1], step.most_cpu, f"at most {step.most_cpu} s")
+        rows.append(["– CPU of both ends for each GiB", *shown, "", *verdict])
+    return [[*row, *[""] * 5] for row in rows]
+
+
+def both_peaks(side):
+    return ", ".join(f"{max(getattr(one, end) for one in side) / 1024:.1f}" for end in ("peak_kib", "listener_kib"))
+
+
+def at_most(value, target, words):
+    return words, "reached" if value <= target else "missed"
+
+
+def pipes(measured):
+    """`measured`: {pipe: [Taken]}, ours first."""
+    ours = median(one.wall for one in next(iter(measured.values())))
+    rows = []
+    for pipe, taken in measured.items():
+        walls = [one.wall for one in taken]
+        rows.append([pipe.title, spread(walls), f"{median(walls) / ours:.2f}", cpu(taken), peak(taken)])
+    return table(["1 GiB through a pipe", "until it ends", "to ours", "CPU, both ends", "peak MiB"], rows)
+
+
+def crowd(rows):
+    """`rows`: (what, how much, in words, the target in words or nothing, whether it was reached)."""
+    shown = [[what, much, target, verdict] for what, much, (target, verdict) in rows]
+    return table(["many callers at one mb-listen", "", "target", ""], shown)
 
 
 def bytes_row(target, nncp, ours):

@@ -30,6 +30,13 @@ class Step:
     prepare: Callable = nothing
     check: Callable = nothing
     weighs_stick: bool = False
+    # A call moves so many packets to a listener; 0: no call.
+    packet_count: int = 0
+    # Of a call: CPU seconds for each GiB, both ends, at most.
+    most_cpu: Optional[float] = None
+
+    def script(self, side):
+        return getattr(self, side.name)
 
 
 @dataclass(eq=False)
@@ -41,8 +48,12 @@ class Chain:
     recipients: tuple = ("south",)
     files: dict = field(default_factory=dict)
     prepare: Callable = nothing
-    # Only for its peak memory: once, and only on the memory file system.
+    # Only for its peak memory, and only on the memory file system.
     is_for_memory: bool = False
+    # Measured at most so often: it takes minutes.
+    most_times: Optional[int] = None
+    # Small packets: also on a disk with a journal, if there is to be one.
+    is_small: bool = False
 
 
 def delivered(name):
@@ -143,6 +154,7 @@ SMALL = Chain(
     ],
     room=0.2,
     files={"small": (SMALL_COUNT, 1 << 10)},
+    is_small=True,
 )
 
 ONE = Chain(
@@ -228,6 +240,100 @@ QUEUE = Chain(
     room=3.0,
     files={"queue": (QUEUE_COUNT, 1 << 10)},
     is_for_memory=True,
+    most_times=1,
 )
 
-CHAINS = [LARGE, SMALL, ONE, TEN, STAT, IDLE, QUEUE]
+
+
+def packed(step):
+    """A preparation: what that step does waits at north."""
+    return lambda side: side.run("sh", "-ec", step.script(side))
+
+
+def tossed(name):
+    """A check: south tosses what came, and each byte is as sent."""
+
+    def check(side):
+        side.run("sh", "-ec", TOSS.script(side))
+        delivered(name)(side)
+
+    return check
+
+
+def shared(side):
+    """A check: the packets are whole, and ours share one body over there too."""
+    side.check_spool()
+    if side.name == "ours" and side.bodies_shared() != [SHARING_COUNT] * SHARING_COUNT:
+        raise SystemExit(f"bench: bodies are shared by {side.bodies_shared()} packets")
+
+
+def call_step(name, title, targets, **more):
+    return Step(
+        name,
+        title,
+        "mb-call -q -C north --addr 127.0.0.1:$PORT south",
+        "nncp-call -cfg north.hjson -quiet south 127.0.0.1:$PORT",
+        targets,
+        **more,
+    )
+
+
+TOSS = LARGE.steps[-1]
+SHARING_COUNT = 10
+PACK_SHARING = Step(
+    "",
+    "",
+    "mb-send -C north " + " ".join(f"-t south:{number}" for number in range(SHARING_COUNT)) + " ../files/large",
+    f"for number in $(seq 0 {SHARING_COUNT - 1}); do nncp-file -cfg north.hjson -quiet ../files/large south:$number; done",
+)
+
+CALL_LARGE = Chain(
+    "call-large",
+    [
+        call_step(
+            "call-large",
+            "call, 1 GiB, until durable",
+            (1.8, 4),
+            prepare=packed(LARGE.steps[0]),
+            check=tossed("large"),
+            packet_count=1,
+            most_cpu=4,
+        )
+    ],
+    room=2.2,
+)
+
+CALL_SMALL = Chain(
+    "call-small",
+    [
+        call_step(
+            "call-small",
+            "call, 2,000 packets, until durable",
+            (8, 3),
+            prepare=packed(SMALL.steps[0]),
+            check=tossed("small"),
+            packet_count=SMALL_COUNT,
+        )
+    ],
+    room=0.2,
+    files={"small": (SMALL_COUNT, 1 << 10)},
+    is_small=True,
+)
+
+CALL_TEN = Chain(
+    "call-ten",
+    [
+        call_step(
+            "call-ten",
+            "call, 1 GiB body listed by 10 packets, until durable",
+            (8, 20),
+            prepare=packed(PACK_SHARING),
+            check=shared,
+            packet_count=SHARING_COUNT,
+        )
+    ],
+    room=12.2,
+    most_times=2,
+)
+
+CHAINS = [LARGE, SMALL, ONE, TEN, STAT, IDLE, QUEUE, CALL_LARGE, CALL_SMALL, CALL_TEN]

@@ -2,13 +2,14 @@
 
 Hosts: "north" sends, "south" (and where asked "node2" to "node10") receives. A side's folder has for each of them
 what it needs, and `stick`. Commands run with that folder as the current one, so that they read as a user types them;
-`../files` is the input, the same for both.
+`../files` is the input, the same for both. In a call, south listens on `$PORT`.
 """
 
 import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 from base64 import b32encode
 from pathlib import Path
@@ -29,6 +30,7 @@ class Side:
         self.remove()
         self.folder.mkdir()
         self.stick.mkdir()
+        self.env["PORT"] = str(free_port())
         self.make_hosts(recipients)
 
     def remove(self):
@@ -59,6 +61,22 @@ class Ours(Side):
 
     def incoming(self):
         return self.folder / "south-spool/incoming/north"
+
+    def listener(self, host="south", *options):
+        return "mb-listen", "-q", "-C", host, "--bind", f"127.0.0.1:{self.env['PORT']}", *options
+
+    def arrived(self, host="south"):
+        """How many packets came to the host in calls. Bodies, PKT.n, are there before their packet."""
+        folders = (self.folder / f"{host}-spool").glob("mbn1*/rx")
+        return sum("." not in name for folder in folders for name in os.listdir(folder))
+
+    def check_spool(self):
+        self.run("mb-check", "-C", "south")
+
+    def bodies_shared(self):
+        """How many packets at south share the body of each."""
+        # One more link is the index.
+        return [path.stat().st_nlink - 1 for path in (self.folder / "south-spool").glob("mbn1*/rx/*.0")]
 
     def remember(self):
         """Keeps what south has, for `restore`. Bodies are hard links: they stay so."""
@@ -116,6 +134,17 @@ class Nncp(Side):
     def incoming(self):
         return self.folder / "south-incoming"
 
+    def listener(self):
+        return "nncp-daemon", "-cfg", "south.hjson", "-quiet", "-bind", f"127.0.0.1:{self.env['PORT']}"
+
+    def arrived(self):
+        """Packets whose checksum is yet to be looked at, or that have come in part, have longer names."""
+        folder = self.folder / "south" / self.north_id / "rx"
+        return sum(len(name) == 52 for name in os.listdir(folder)) if folder.is_dir() else 0
+
+    def check_spool(self):
+        self.run("nncp-check", "-cfg", "south.hjson", "-quiet")
+
     def remember(self):
         self.run("cp", "-a", "south", "remembered")
 
@@ -131,6 +160,11 @@ class Nncp(Side):
         seen.mkdir(parents=True)
         for _ in range(count):
             (seen / b32encode(secrets.token_bytes(32)).decode().rstrip("=")).touch()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def make_files(folder, mib, counts):

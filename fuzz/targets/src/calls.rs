@@ -134,7 +134,7 @@ pub fn exchange(data: &[u8]) {
         let body = [7; BODY_LEN];
         let leaf = leaves(&body);
         match input.byte() % 12 {
-            0 => Message::Hello(Hello::new(input.byte() % 2 == 0, 255, 20)).write(&mut honest),
+            0 => Message::Hello(Hello::new(input.byte().is_multiple_of(2), 255, 20)).write(&mut honest),
             1 => Message::Offer(vec![offer()]).write(&mut honest),
             2 => Message::Envelope(envelope).write(&mut honest),
             3 => Message::Leaves(leaf.as_flattened()).write(&mut honest),
@@ -142,7 +142,7 @@ pub fn exchange(data: &[u8]) {
             5 => Message::Want(vec![*packet]).write(&mut honest),
             6 => Message::Landed(vec![*packet]).write(&mut honest),
             7 => Message::Withdraw(vec![*packet]).write(&mut honest),
-            8 => Message::Done(input.byte() % 2 == 0).write(&mut honest),
+            8 => Message::Done(input.byte().is_multiple_of(2)).write(&mut honest),
             9 => session.offer(&[offer()].into_iter().filter(|_| session.giving.may_offer(512)).collect::<Vec<_>>()),
             _ => {
                 let len = input.short();
@@ -180,7 +180,7 @@ fn hear(session: &mut Session, inbox: &mut Inbox, input: &mut Input) -> bool {
             Event::Envelope(packet, prefix, bytes) => {
                 assert_eq!(packet_id(bytes), packet);
                 if !prefix.bodies.is_empty() {
-                    let part = if input.byte() % 2 == 0 { Part::All } else { Part::Leaves };
+                    let part = if input.byte().is_multiple_of(2) { Part::All } else { Part::Leaves };
                     session.ask(packet, 0, part, Vec::new());
                 }
             }
