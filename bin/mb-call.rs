@@ -120,12 +120,11 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     if args.due {
         note_looked(program, &home, &spool, now)?;
     }
-    if calls.is_empty() && !args.toss {
-        return Ok(());
+    let mut count = 0;
+    if !calls.is_empty() || args.toss {
+        let secrets = program.unlock(&home)?;
+        count = Caller { args: &args, home: &home, spool: &spool, secrets: &secrets }.all(program, &calls)?;
     }
-    let secrets = program.unlock(&home)?;
-    let caller = Caller { args: &args, home: &home, spool: &spool, secrets: &secrets };
-    let count = caller.all(program, &calls)?;
     if args.require_work && count == 0 {
         program.count(Class::Nothing);
     }
@@ -156,7 +155,15 @@ fn whom<'a>(args: &Args, home: &'a Home, spool: &Spool, now: u64) -> Result<Vec<
     if args.nodes.len() > 1 && (args.stdio || !args.addr.is_empty()) {
         return Err(Complaint::new(Class::Usage, "--stdio and --addr go with one node").into());
     }
-    args.nodes.iter().map(|word| Ok(Wanted { known: home.node(word)?, rule: None })).collect()
+    args.nodes.iter().map(|word| named_node(home, word)).collect()
+}
+
+fn named_node<'a>(home: &'a Home, word: &str) -> Result<Wanted<'a>, Failed> {
+    let known = home.node(word)?;
+    if known.id() == home.card().id() {
+        return Err(Complaint::new(Class::Usage, format!("{word}: this node itself")).into());
+    }
+    Ok(Wanted { known, rule: None })
 }
 
 /// That somebody looked is remembered of every node; what is due stays so.

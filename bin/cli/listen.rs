@@ -44,7 +44,6 @@ const BREATH: Duration = Duration::from_millis(100);
 struct Book {
     home: Home,
     callers: Arc<Callers>,
-    read: Instant,
 }
 
 impl Book {
@@ -52,7 +51,7 @@ impl Book {
     fn new(home: Home) -> Book {
         let neighbours = home.nodes().filter(|known| known.link.from);
         let callers = neighbours.map(|known| (known.card.call, known.id())).collect();
-        Book { home, callers: Arc::new(callers), read: Instant::now() }
+        Book { home, callers: Arc::new(callers) }
     }
 }
 
@@ -64,6 +63,10 @@ pub struct Desk {
     settings: CallSettings,
     threads: usize,
     stop: &'static AtomicBool,
+    /// When the files were last looked at.
+    looked: Instant,
+    /// What was wrong with them, as it was told.
+    complaint: Option<String>,
 }
 
 impl Desk {
@@ -72,7 +75,8 @@ impl Desk {
         let home = program.home()?;
         let (spool, secrets) = (program.spool(&home)?, program.unlock(&home)?);
         let (threads, stop) = (program.threads().get(), program.stop());
-        Ok(Desk { book: Arc::new(Book::new(home)), spool, secrets: Arc::new(secrets), settings, threads, stop })
+        let (book, secrets) = (Arc::new(Book::new(home)), Arc::new(secrets));
+        Ok(Desk { book, spool, secrets, settings, threads, stop, looked: Instant::now(), complaint: None })
     }
 
     /// The configuration, as it was last read.
@@ -91,17 +95,27 @@ impl Desk {
 
     /// Reads the nodes' files anew, if that was a while ago. What is wrong with them is told once, and the old ones hold.
     fn read_again(&mut self, program: &mut Program) {
-        if self.book.read.elapsed() < READ_EVERY {
+        if self.looked.elapsed() < READ_EVERY {
             return;
         }
+        self.looked = Instant::now();
         match program.home() {
-            Ok(home) => self.book = Arc::new(Book::new(home)),
-            Err(failure) => program.fail(&*failure),
+            Ok(home) => {
+                self.book = Arc::new(Book::new(home));
+                self.complaint = None;
+            }
+            Err(failure) => {
+                let text = failure.to_string();
+                if self.complaint.as_ref() != Some(&text) {
+                    program.fail(&*failure);
+                }
+                self.complaint = Some(text);
+            }
         }
     }
 
     fn answering(&self) -> Answering {
-        let Desk { book, spool, secrets, settings, threads, stop } = self;
+        let Desk { book, spool, secrets, settings, threads, stop, .. } = self;
         let (book, spool, secrets) = (book.clone(), spool.clone(), secrets.clone());
         Answering { book, spool, secrets, settings: *settings, threads: *threads, stop }
     }

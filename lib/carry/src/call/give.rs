@@ -50,6 +50,8 @@ pub(super) struct Give<'a> {
     is_all: bool,
     /// Whether nothing new is to be begun.
     is_winding_up: bool,
+    /// Then only this packet is finished.
+    in_hand: Option<PacketId>,
     /// What was found and not offered yet, the most urgent first.
     waiting: VecDeque<Waiting>,
     /// The last one of a pass that may not have been all.
@@ -71,6 +73,7 @@ impl<'a> Give<'a> {
             has_begun: false,
             is_all: false,
             is_winding_up: false,
+            in_hand: None,
             waiting: VecDeque::new(),
             after: None,
             left: HashSet::new(),
@@ -102,14 +105,19 @@ impl<'a> Give<'a> {
         Ok(())
     }
 
-    /// Nothing new is begun: what is not asked for yet is withdrawn.
-    pub fn wind_up(&mut self, session: &mut Session) {
+    /// Nothing new is begun: what is not on its way is withdrawn. The packet in hand is finished, if there is time.
+    pub fn wind_up(&mut self, session: &mut Session, has_time: bool) {
         self.is_winding_up = true;
         self.is_all = false;
         self.waiting.clear();
-        for packet in session.giving.unasked() {
+        let sending = self.sending.as_ref().map(|sending| sending.packet);
+        self.in_hand = sending.filter(|_| has_time);
+        let mut goes = session.giving.unanswered();
+        goes.extend(sending.filter(|packet| !goes.contains(packet)));
+        for packet in goes.into_iter().filter(|packet| Some(*packet) != self.in_hand) {
             session.withdraw(packet);
         }
+        self.sending = self.sending.take().filter(|_| has_time);
     }
 
     /// Whether there is something to say without being told first.
@@ -135,6 +143,9 @@ impl<'a> Give<'a> {
         watch: &mut dyn Watch,
         report: &mut CallReport,
     ) -> Result<(), CallError> {
+        if self.is_winding_up && self.withdraw_asked(session) {
+            return Ok(());
+        }
         if self.give_envelopes(session, options, watch, report)? {
             return Ok(());
         }
@@ -149,6 +160,14 @@ impl<'a> Give<'a> {
             Some(Request::Envelope(_)) => Ok(()),
             None => self.look_again(session),
         }
+    }
+
+    /// What is asked for only now, of other packets than that in hand, is withdrawn. `false`: nothing is.
+    fn withdraw_asked(&self, session: &mut Session) -> bool {
+        let mut goes = session.giving.asked();
+        goes.retain(|packet| Some(*packet) != self.in_hand);
+        goes.iter().for_each(|packet| session.withdraw(*packet));
+        !goes.is_empty()
     }
 
     /// Everything is settled: perhaps something came meanwhile.

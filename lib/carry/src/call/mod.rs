@@ -292,13 +292,15 @@ impl Call<'_> {
 
     fn check_time(&mut self) -> Result<(), CallError> {
         let now = Instant::now();
-        if self.options.stop.load(Ordering::Relaxed) && !self.report.is_stopped {
-            self.wind_up(now);
+        let is_up = self.ends.is_some_and(|ends| now >= ends);
+        if is_up && self.report.is_stopped {
+            return Err(CallError::TooLong);
         }
-        match self.ends {
-            Some(ends) if now >= ends && self.report.is_stopped => return Err(CallError::TooLong),
-            Some(ends) if now >= ends => self.wind_up(now),
-            _ => {}
+        if is_up {
+            self.ends = Some(now + FAREWELL);
+            self.wind_up(false);
+        } else if self.options.stop.load(Ordering::Relaxed) && !self.report.is_stopped {
+            self.wind_up(true);
         }
         let (heard, told) = self.pump.last_heard();
         let timeout = self.options.timeout;
@@ -308,11 +310,10 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// From now on what is in hand is finished, and nothing new is begun.
-    fn wind_up(&mut self, now: Instant) {
+    /// From now on nothing new is begun. The packet in hand is finished, if there is time.
+    fn wind_up(&mut self, has_time: bool) {
         self.report.is_stopped = true;
-        self.ends = self.ends.filter(|ends| *ends > now).or(self.options.max_time.map(|_| now + self.options.timeout));
-        self.give.wind_up(&mut self.session);
+        self.give.wind_up(&mut self.session, has_time);
         self.take.wind_up(&mut self.session);
     }
 }

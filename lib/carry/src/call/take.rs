@@ -32,7 +32,7 @@ const MOST_PACKETS: usize = 512;
 /// Bytes of bodies that were asked for and have not come, unless it is a single body.
 const MOST_ASKED_LEN: u64 = 16 << 20;
 /// What has come waits no longer than this for more.
-const MOST_WAIT: Duration = Duration::from_secs(5);
+const MOST_WAIT: Duration = Duration::from_secs(1);
 /// Bodies that are known to be here because of this neighbour.
 const MOST_BROUGHT: usize = 64 * 1024;
 /// Bytes that are compared at a time.
@@ -471,7 +471,10 @@ impl<'a> Take<'a> {
     pub fn is_ready(&self, session: &Session) -> bool {
         let is_late = || self.since.is_some_and(|since| since.elapsed() > MOST_WAIT);
         !self.batch.is_empty()
-            && ((session.taking.is_answered() && self.todo.is_empty()) || self.batch.len() >= MOST_PACKETS || is_late())
+            && ((session.taking.is_answered() && self.todo.is_empty())
+                || self.is_winding_up
+                || self.batch.len() >= MOST_PACKETS
+                || is_late())
     }
 
     /// Makes what has come durable in the spool, and says so.

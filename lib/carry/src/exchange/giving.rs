@@ -80,9 +80,16 @@ impl Giving {
         !self.is_done && fits(self.open.len() + count, self.envelopes_len, envelopes_len)
     }
 
-    /// The packets that were offered and whose envelopes were not asked for yet.
-    pub fn unasked(&self) -> Vec<PacketId> {
-        self.open.iter().filter(|(_, given)| !given.is_wanted).map(|(packet, _)| *packet).collect()
+    /// The packets of which nothing was asked for yet, or something that was not sent.
+    pub fn unanswered(&self) -> Vec<PacketId> {
+        let asked = self.asked();
+        let is_unanswered = |(packet, given): &(&PacketId, &Given)| !given.is_wanted || asked.contains(*packet);
+        self.open.iter().filter(is_unanswered).map(|(packet, _)| *packet).collect()
+    }
+
+    /// The packets of which something was asked for that was not sent.
+    pub fn asked(&self) -> HashSet<PacketId> {
+        self.envelopes.iter().chain(&self.bodies).map(Request::packet).collect()
     }
 
     pub(super) fn offer(&mut self, offer: Offer) {
@@ -125,7 +132,7 @@ impl Giving {
         Ok(())
     }
 
-    pub(super) fn asked(&mut self, ask: Ask) -> Result<(), Breach> {
+    pub(super) fn take_ask(&mut self, ask: Ask) -> Result<(), Breach> {
         if self.withdrawn.contains(&ask.packet) {
             return Ok(());
         }

@@ -122,7 +122,7 @@ impl Session {
             Message::Withdraw(packets) => Ok(Event::Withdrawn(self.taking.withdrawn(packets))),
             Message::Done(is_all) => self.taking.done(is_all).map(|()| Event::Nothing),
             Message::Want(packets) => self.giving.wanted(&packets).map(|()| Event::Nothing),
-            Message::Ask(ask) => self.giving.asked(ask).map(|()| Event::Nothing),
+            Message::Ask(ask) => self.giving.take_ask(ask).map(|()| Event::Nothing),
             Message::Landed(packets) => self.giving.landed(&packets).map(Event::Landed),
             Message::Refuse(refused) => self.giving.refused(&refused).map(Event::Refused),
             Message::Hello(_) | Message::Ping => Err(Breach::Order),
