@@ -159,7 +159,7 @@ fn removing_everything_has_to_be_said() {
     let (_world, north, _, _) = world();
     send(&north, &["-t", "south", "large"]);
     let before = tree(&north.spool);
-    for words in [&["mb-rm"][..], &["mb-rm", "--node", "south"], &["mb-rm", "--older", "0s"], &["mb-rm", "--part"]] {
+    for words in [&["mb-rm"][..], &["mb-rm", "--node", "south"], &["mb-rm", "--older", "0s"], &["mb-rm", "--dry-run"]] {
         north.run(words).fails(64);
     }
     for words in [&["mb-rm", "--tx", "--rx"][..], &["mb-rm", "--tx", "--older", "1y"], &["mb-rm", "not-a-packet"]] {
@@ -167,6 +167,25 @@ fn removing_everything_has_to_be_said() {
     }
     north.run(["mb-rm", &"a".repeat(52)]).fails(1);
     assert_eq!(tree(&north.spool), before);
+}
+
+#[test]
+fn what_calls_have_not_brought_to_their_end_is_told_and_removed_when_that_is_asked_for() {
+    let (_world, north, south, east) = world();
+    let root = "a".repeat(52);
+    for from in [&south, &east] {
+        let part = north.spool.join("part").join(from.id());
+        fs::create_dir_all(&part).unwrap();
+        fs::write(part.join(&root), "begun").unwrap();
+    }
+    // No damage.
+    north.run(["mb-check"]).silent();
+    assert_eq!(north.run(["mb-rm", "--part", "--node", "south", "--dry-run"]).ok().trim(), root);
+    assert_eq!(north.run(["mb-rm", "--part", "--older", "1d"]).ok(), "");
+    assert_eq!(north.run(["mb-rm", "--part", "--node", "south"]).ok().trim(), root);
+    assert!(!north.spool.join("part").join(south.id()).join(&root).exists());
+    assert_eq!(north.run(["mb-rm", "--part"]).ok().trim(), root);
+    assert_eq!(north.run(["mb-rm", "--part"]).ok(), "");
 }
 
 #[test]
