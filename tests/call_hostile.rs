@@ -750,7 +750,7 @@ fn a_listener_outlives_a_neighbour_that_breaks_any_rule() {
         voice.end();
         voice.hear_all();
         let line = listener.wait_for("north: ");
-        assert!(line.contains(&format!("north: the other side ")) && line.contains(told), "{name}: {line}");
+        assert!(line.contains("north: the other side ") && line.contains(told), "{name}: {line}");
         assert_eq!(stage.tree(), before, "{name}");
     }
     stage.east.run(["mb-call", "--out", "south", "--addr", &address.to_string()]).silent();

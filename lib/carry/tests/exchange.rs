@@ -137,13 +137,13 @@ fn talk(north: &mut End, south: &mut End, piece: usize, cut: (usize, usize)) {
     let mut left = [cut.0, cut.1];
     loop {
         let mut silent = true;
-        for way in 0..2 {
+        for (way, left) in left.iter_mut().enumerate() {
             let (from, to) = if way == 0 { (&mut *north, &mut *south) } else { (&mut *south, &mut *north) };
             from.step();
             let said = from.session.take_output(Vec::new());
-            let len = said.len().min(left[way]);
-            left[way] -= len;
-            silent &= said.is_empty() || left[way] == 0;
+            let len = said.len().min(*left);
+            *left -= len;
+            silent &= said.is_empty() || *left == 0;
             said[..len].chunks(piece).for_each(|bytes| to.hear(bytes).unwrap());
         }
         if silent {
