@@ -324,13 +324,17 @@ fn two_nodes_that_call_each_other_at_the_same_time_lose_nothing() {
 fn a_call_right_after_one_that_was_cut_brings_what_waits_or_fails() {
     let mut pair = Pair::new();
     let (_listener, address) = listen(&pair.south, &[]);
-    for _ in 0..5 {
+    for round in 0..6 {
         pair.send(false, &[10, 700_000]);
-        let proxy = Proxy::start(address, fate(DOWN, Fate::Hold(350_000)));
+        let is_told = round % 2 == 0;
+        let ends = if is_told { Fate::Hold(350_000) } else { Fate::Freeze(350_000) };
+        let proxy = Proxy::start(address, fate(DOWN, ends));
         let caller = Running::start(pair.call(&proxy.address()));
         proxy.wait_held(DOWN);
         drop(caller);
-        proxy.release();
+        if is_told {
+            proxy.release();
+        }
         let run = pair.call_until_all_is_said(&format!("tcp://{address}"));
         let left = waiting(&pair.south, &pair.north);
         assert!(left.is_empty(), "it ends well, and yet there waits {left:?}\n{run}");

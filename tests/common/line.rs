@@ -272,6 +272,8 @@ pub enum Fate {
     Half(u64),
     /// It stands still until [`Proxy::release`].
     Hold(u64),
+    /// Both directions stand still until then, ends and resets too: a line that died without a word.
+    Freeze(u64),
 }
 
 /// One direction of a line.
@@ -288,6 +290,7 @@ struct Log {
     /// Bytes that passed: from the caller, and to it.
     passed: [Vec<u8>; 2],
     is_held: [bool; 2],
+    is_frozen: bool,
     is_released: bool,
     connections: usize,
     ended: usize,
@@ -400,17 +403,19 @@ impl Pass {
                     return self.from.shutdown(Shutdown::Both);
                 }
                 Fate::Half(len) if passed >= len => return self.to.shutdown(Shutdown::Write),
-                Fate::Hold(len) if passed >= len => self.hold(),
+                Fate::Hold(len) | Fate::Freeze(len) if passed >= len => self.hold(),
                 _ => {}
             }
             let most = match self.way.fate {
-                Fate::Cut(len) | Fate::Half(len) | Fate::Hold(len) => {
+                Fate::Cut(len) | Fate::Half(len) | Fate::Hold(len) | Fate::Freeze(len) => {
                     buffer.len().min((len - passed.min(len)) as usize)
                 }
                 Fate::None => buffer.len(),
             };
             let most = if most == 0 { buffer.len() } else { most };
-            let count = self.from.read(&mut buffer[..most])?;
+            let read = self.from.read(&mut buffer[..most]);
+            self.log.wait(|log| (!log.is_frozen || log.is_released).then_some(()));
+            let count = read?;
             if count == 0 {
                 return self.to.shutdown(Shutdown::Write);
             }
@@ -431,7 +436,11 @@ impl Pass {
 
     fn hold(&mut self) {
         let number = self.number;
-        self.log.change(|log| log.is_held[number] = true);
+        let is_frozen = matches!(self.way.fate, Fate::Freeze(_));
+        self.log.change(|log| {
+            log.is_held[number] = true;
+            log.is_frozen |= is_frozen;
+        });
         self.log.wait(|log| log.is_released.then_some(()));
         self.way.fate = Fate::None;
     }

@@ -1,7 +1,7 @@
 //! Due: whether a known node is to be called now, by which of its `[[call]]` rules.
 //!
-//! Calls nobody and runs no clock: `mb-call --due` looks, calls, and tells what came of it. For each node it asks [`due`],
-//! then [`note_looked`] in any case, makes the call if one is due, and ends with [`note_outcome`].
+//! Calls nobody and runs no clock: `mb-call --due` looks, calls, and tells what came of it. For each node it asks [`due`](crate::due::due),
+//! then [`note_looked`](crate::due::note_looked) in any case, makes the call if one is due, and ends with [`note_outcome`](crate::due::note_outcome).
 //!
 //! **Nothing is lost.** What is remembered of a node (`NODE/call` in the spool) says until when its schedule has been worked
 //! off. Looking moves that on only past times at which no call was to be made; past the time of a due call only its
