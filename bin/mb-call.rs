@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use mb_carry::call::pump::Link;
-use mb_carry::call::{CallError, CallReport, greet, link, shake};
+use mb_carry::call::{CallError, CallReport, claim, greet, link, shake};
 use mb_cli::{
     Arguments, CallProgress, CallSettings, Class, Common, Complaint, Failed, Program, ProgressWhen, Teller, call_coins,
     now_secs, parse_rate, random,
@@ -245,6 +245,10 @@ impl Caller<'_> {
     /// One call. An error of the whole call; what concerns single packets is told.
     fn one(&self, program: &mut Program, call: &Wanted, report: &mut CallReport) -> Result<(), Failed> {
         let settings = settings(self.args, call.rule);
+        let claim = claim(self.spool, &call.known.id())?;
+        let _claim = claim.ok_or_else(|| {
+            Complaint::new(Class::Later, format!("{}: another call to it is going on", call.known.name))
+        })?;
         let (link, keys) = self.connect(program, call, settings)?;
         let progress = CallProgress::new(self.args.progress);
         let step = |step| progress.step(step);
@@ -277,7 +281,8 @@ impl Caller<'_> {
             let command = &self.args.command;
             let link = if command.is_empty() { link::stdio() } else { link::pipe(command) };
             let address = command.first().map_or("standard input", String::as_str);
-            return self.shake(link.map_err(CallError::from), call, address, settings);
+            let connected = |cause| CallError::Connect { address: address.to_owned(), cause };
+            return self.shake(link.map_err(connected), call, address, settings);
         }
         let addresses = addresses(self.args, call);
         let mut failures: Vec<Failed> = Vec::new();

@@ -5,6 +5,7 @@ use listenfd::ListenFd;
 use mb_carry::call::link;
 use mb_cli::listen::{Desk, House, answer};
 use mb_cli::{Arguments, CallSettings, Class, Common, Complaint, Failed, Program, parse_rate};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,7 +96,10 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
 /// Those that systemd opened for us, or else our own.
 fn sockets(args: &Args) -> Result<Vec<TcpListener>, Failed> {
     let mut handed = ListenFd::from_env();
-    let failed = |place: &str, cause| Complaint::new(Class::of_io(&cause, true), format!("{place}: listen: {cause}"));
+    let failed = |place: &str, cause: std::io::Error| {
+        let class = if cause.kind() == ErrorKind::InvalidInput { Class::Usage } else { Class::of_io(&cause, true) };
+        Complaint::new(class, format!("{place}: listen: {cause}"))
+    };
     let mut sockets = Vec::new();
     for index in 0..handed.len() {
         let taken = handed.take_tcp_listener(index).map_err(|cause| failed("socket handed over", cause))?;

@@ -10,7 +10,7 @@ use common::line::{files, is_tidy, listen, set, taken, waiting};
 use common::{Node, World, tree};
 use mb_wire::body::{CHUNK_LEN, leaves};
 use mb_wire::call::handshake::{FIRST_LEN, REPLY_LEN};
-use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, Message, Offer, Part, Reason};
+use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{BodyName, packet_id, read_prefix};
 use mb_wire::id::PacketId;
 use std::fs;
@@ -707,21 +707,21 @@ const PLAYS: &[(&str, Play, &str)] = &[
     (
         "done while something is open",
         |voice, goods| {
-            voice.hello().say(&offer(&goods.big)).say(&Message::Done(true));
+            voice.hello().say(&offer(&goods.big)).say(&Message::Done(Rest::Nothing));
         },
         "may not come now",
     ),
     (
         "done twice",
         |voice, _| {
-            voice.hello().say(&Message::Done(true)).say(&Message::Done(true));
+            voice.hello().say(&Message::Done(Rest::Nothing)).say(&Message::Done(Rest::Nothing));
         },
         "may not come now",
     ),
     (
         "an offer after done",
         |voice, goods| {
-            voice.hello().say(&Message::Done(true)).say(&offer(&goods.big));
+            voice.hello().say(&Message::Done(Rest::Nothing)).say(&offer(&goods.big));
         },
         "may not come now",
     ),
@@ -1008,7 +1008,7 @@ fn an_offer_of_what_no_disk_holds_is_refused_and_the_call_goes_on() {
     voice.hear_until(|message| matches!(message, Message::Want(packets) if *packets == [goods.small.id()]));
     voice.say(&Message::Envelope(&goods.small.envelope));
     voice.hear_until(|message| matches!(message, Message::Landed(packets) if *packets == [goods.small.id()]));
-    voice.say(&Message::Done(true)).end();
+    voice.say(&Message::Done(Rest::Nothing)).end();
     voice.hear_all();
     listener.wait_for("not taken");
     assert_eq!(taken(&stage.south, &stage.north), [goods.small.id().to_string()]);
@@ -1047,7 +1047,7 @@ fn a_million_pings_are_passed_over() {
     let pings = raw(12, b"").repeat(1_000_000);
     voice.say_bytes(&pings[..400]).hello().say_bytes(&pings);
     voice.hear_until(|message| matches!(message, Message::Offer(_)));
-    voice.say(&Message::Refuse(vec![(goods.own.id(), Reason::Unwanted)])).say(&Message::Done(true));
+    voice.say(&Message::Refuse(vec![(goods.own.id(), Reason::Unwanted)])).say(&Message::Done(Rest::Nothing));
     voice.hear_until(|message| matches!(message, Message::Done(_)));
     voice.end();
     voice.hear_all();
@@ -1079,16 +1079,12 @@ fn who_says_nothing_is_hung_up_on() {
         listener.wait_for("nothing came within 1 s");
     }
     // Whom we call: nothing, half a reply.
-    let calls = [0, 1, REPLY_LEN - 1].map(|len| {
+    for len in [0, 1, REPLY_LEN - 1] {
         let socket = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let place = socket.local_addr().expect("it is bound").to_string();
-        let call = stage.south.command(["mb-call", "--timeout", "1", "north", "--addr", &place]);
-        let caller = Running::start(call);
+        let caller = Running::start(stage.south.command(["mb-call", "--timeout", "1", "north", "--addr", &place]));
         let (mut stream, _) = socket.accept().expect("a caller");
         stream.write_all(&vec![9; len]).expect("it listens");
-        (caller, stream)
-    });
-    for (caller, _stream) in calls {
         caller.ended().fails_with(69, "no answer within 1 s");
     }
 }
@@ -1242,7 +1238,7 @@ fn who_said_that_it_takes_nothing_is_not_offered_anything() {
     caller.ended().fails_with(76, "may not come now");
     let (_listener, address) = listen(&stage.south, &[]);
     let mut voice = Voice::call(&stage.north, &stage.south, address);
-    voice.say(&Message::Hello(Hello::new(false, 255, 20))).say(&Message::Done(true));
+    voice.say(&Message::Hello(Hello::new(false, 255, 20))).say(&Message::Done(Rest::Nothing));
     let heard = voice.hear_all();
     assert!(!heard.iter().any(|message| matches!(message, Message::Offer(_))), "{heard:?}");
 }
@@ -1275,6 +1271,6 @@ fn a_body_that_another_neighbour_brought_is_not_called_here_already() {
     voice.hear_until(|message| matches!(message, Message::Want(_)));
     voice.say(&Message::Envelope(&packet.envelope));
     voice.hear_until(|message| matches!(message, Message::Landed(packets) if *packets == [packet.id()]));
-    voice.say(&Message::Done(true)).end();
+    voice.say(&Message::Done(Rest::Nothing)).end();
     voice.hear_all();
 }

@@ -275,19 +275,17 @@ fn a_big_file_gets_through_a_line_that_never_lasts() {
     assert!(calls >= 7 && came < most, "{came} bytes in {calls} calls for {size}");
 }
 
-/// The neighbour's first call hangs on a dead line; it calls again.
+/// The first call hangs on a dead line. A second one would be taken for its end over there: it is not made.
 #[test]
-fn a_neighbour_that_calls_again_ends_its_call_before() {
+fn a_second_call_leaves_the_first_alone() {
     let mut pair = Pair::new();
     let (listener, address) = listen(&pair.south, &["-v"]);
     pair.send(true, &[10, 3_000_000]);
     pair.send(false, &[10, 3_000_000]);
     let proxy = Proxy::start(address, fate(UP, Fate::Hold(1_000_000)));
-    let hanging = Running::start(pair.call(&proxy.address()));
+    let hanging = Running::start(pair.call(&proxy.address()).arg("--timeout").arg("2"));
     proxy.wait_held(UP);
-    // The one that hangs has locked our own queue: only one call gives at a time.
-    let run = pair.call(&format!("tcp://{address}")).run();
-    assert!(matches!(run.code, 0 | 75), "{run}");
+    pair.call(&format!("tcp://{address}")).run().fails_with(75, "another call to it is going on");
     hanging.ended().fails(75);
     let last = pair.call_until_all_is_said(&format!("tcp://{address}"));
     pair.is_delivered();
@@ -529,7 +527,7 @@ fn what_does_not_fit_stays_at_home() {
     let (_listener, address) = listen(&pair.south, &[]);
     pair.send(true, &[10, 9_000_000, 100_000]);
     let run = pair.call(&format!("tcp://{address}")).run();
-    assert!(run.stderr().contains(&format!("{}: not taken over there: ", pair.sent[1].packet)), "{run}");
+    assert!(run.stderr().contains("not taken over there: "), "{run}");
     run.fails(75);
     let there = taken(&pair.south, &pair.north);
     assert_eq!(there.iter().filter(|name| !name.contains('.')).count(), 2);

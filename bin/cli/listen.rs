@@ -37,6 +37,8 @@ const TOLD_MOST: usize = 64;
 const OPEN_A_CALL: u64 = 16;
 /// And besides: folders, a toss's batch.
 const OPEN_BESIDES: u64 = 2300;
+/// How long a call waits for the one that it replaces.
+const LET_GO: Duration = Duration::from_secs(10);
 /// After an accept that failed, as when too many files are open.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -190,12 +192,23 @@ pub fn answer(program: &mut Program, desk: &Desk, link: Link, tosses: bool) -> R
     let book = desk.book.clone();
     let mut told = Vec::new();
     let report = desk.answering().answer(link, "standard input", |_| {}, &mut Collect { book: &book, told: &mut told });
+    if says_into_link() {
+        // Not a word of it is the caller's.
+        program.be_silent();
+    }
     told.into_iter().for_each(|told| tell(program, told));
     let report = report?;
     if tosses && report.in_count > 0 {
         toss_quietly(program, desk)?;
     }
     program.check_stop()
+}
+
+/// Whether what is said on standard error goes to the caller, as with inetd.
+fn says_into_link() -> bool {
+    let (input, error) = (rustix::fs::fstat(std::io::stdin()), rustix::fs::fstat(std::io::stderr()));
+    let is_same = |(a, b): (rustix::fs::Stat, rustix::fs::Stat)| (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino);
+    input.ok().zip(error.ok()).is_some_and(is_same) && rustix::net::sockopt::socket_type(std::io::stdin()).is_ok()
 }
 
 /// Standard output may be the link: what is delivered is told to people only.
@@ -210,8 +223,8 @@ fn toss_quietly(program: &mut Program, desk: &Desk) -> Result<(), Failed> {
 /// What the threads say to the desk.
 enum Told {
     Accepted(TcpStream, SocketAddr),
-    /// The connection is that of a neighbour.
-    Known(u64, NodeId),
+    /// The connection is that of a neighbour, who waits for a word.
+    Known(u64, NodeId, SyncSender<()>),
     Detail(String),
     Failed(Complaint),
     /// A caller who was not let in.
@@ -275,6 +288,8 @@ pub struct House {
     most_per_address: usize,
     tosses: bool,
     guests: HashMap<u64, Guest>,
+    /// Neighbours who wait until these have gone.
+    waiting: Vec<(Vec<u64>, SyncSender<()>)>,
     next: u64,
 }
 
@@ -282,7 +297,7 @@ impl House {
     /// An empty one. `most`: calls at a time, altogether and from one address.
     pub fn new(desk: Desk, (most, most_per_address): (usize, usize), tosses: bool) -> House {
         allow_open_files(OPEN_BESIDES + most as u64 * OPEN_A_CALL);
-        House { desk, most, most_per_address, tosses, guests: HashMap::new(), next: 0 }
+        House { desk, most, most_per_address, tosses, guests: HashMap::new(), waiting: Vec::new(), next: 0 }
     }
 
     /// Answers calls on these sockets until it is asked to stop; then those in hand are finished.
@@ -315,9 +330,10 @@ impl House {
     ) -> Result<(), Failed> {
         match receiver.recv_timeout(TURN) {
             Ok(Told::Accepted(stream, address)) => self.welcome(program, stream, address, sender),
-            Ok(Told::Known(guest, node)) => self.is_known(guest, node),
+            Ok(Told::Known(guest, node, waits)) => self.is_known(guest, node, waits),
             Ok(Told::Ended(guest, report)) => {
                 self.guests.remove(&guest);
+                self.let_go(guest);
                 if report.is_some_and(|report| report.in_count > 0) && self.tosses {
                     self.toss(program)?;
                 }
@@ -333,8 +349,7 @@ impl House {
     /// Lets a caller in, if there is room.
     fn welcome(&mut self, program: &mut Program, stream: TcpStream, address: SocketAddr, sender: &SyncSender<Told>) {
         self.desk.read_again(program);
-        let same = self.guests.values().filter(|guest| guest.address == address.ip()).count();
-        if self.desk.is_stopped() || same >= self.most_per_address || !self.make_room() {
+        if self.desk.is_stopped() || !self.make_room(Some(address.ip())) || !self.make_room(None) {
             program.detail(format_args!("{address}: not let in: too many calls at a time"));
             return;
         }
@@ -354,12 +369,14 @@ impl House {
         }
     }
 
-    /// When the house is full, the oldest stranger gives way. `false`: there is none.
-    fn make_room(&mut self) -> bool {
-        if self.guests.len() < self.most {
+    /// When there are too many, of one address or altogether, the oldest stranger among them gives way. `false`: there is none.
+    fn make_room(&mut self, address: Option<IpAddr>) -> bool {
+        let most = if address.is_some() { self.most_per_address } else { self.most };
+        let among = |guest: &Guest| address.is_none_or(|address| guest.address == address);
+        if self.guests.values().filter(|guest| among(guest)).count() < most {
             return true;
         }
-        let strangers = self.guests.iter().filter(|(_, guest)| guest.node.is_none());
+        let strangers = self.guests.iter().filter(|(_, guest)| among(guest) && guest.node.is_none());
         let Some(oldest) = strangers.map(|(id, _)| *id).min() else { return false };
         self.show_out(oldest);
         true
@@ -379,18 +396,31 @@ impl House {
         }
     }
 
-    /// A neighbour that calls again has given up its call before, whether that has heard of it or not.
-    fn is_known(&mut self, guest: u64, node: NodeId) {
+    /// A neighbour that calls again has given up its call before, whether that has heard of it or not. The new one waits until
+    /// the old one has let go of what it holds.
+    fn is_known(&mut self, guest: u64, node: NodeId, waits: SyncSender<()>) {
         let before = self.guests.iter().filter(|(id, other)| **id != guest && other.node == Some(node));
         let before: Vec<u64> = before.map(|(id, _)| *id).collect();
-        for other in before {
-            if let Some(other) = self.guests.get(&other) {
-                let _ = other.stream.shutdown(Shutdown::Both);
-            }
+        for other in before.iter().filter_map(|other| self.guests.get(other)) {
+            let _ = other.stream.shutdown(Shutdown::Both);
         }
         if let Some(guest) = self.guests.get_mut(&guest) {
             guest.node = Some(node);
         }
+        self.waiting.push((before, waits));
+        self.let_go(guest);
+    }
+
+    /// Somebody has gone; who waited for nobody else goes on.
+    fn let_go(&mut self, gone: u64) {
+        for (before, waits) in &mut self.waiting {
+            before.retain(|other| *other != gone);
+            if before.is_empty() {
+                // Nobody hears it who has gone meanwhile.
+                let _ = waits.try_send(());
+            }
+        }
+        self.waiting.retain(|(before, _)| !before.is_empty());
     }
 
     fn toss(&self, program: &mut Program) -> Result<(), Failed> {
@@ -430,7 +460,9 @@ fn accept(socket: &TcpListener, desk: &SyncSender<Told>) {
 /// One call, in its own thread.
 fn serve(id: u64, answering: &Answering, stream: Arc<TcpStream>, address: SocketAddr, desk: &SyncSender<Told>) {
     let known = |node| {
-        let _ = desk.send(Told::Known(id, node));
+        let (waits, word) = sync_channel(1);
+        // A call before that does not end in time is as good as one in another process: it is told as that.
+        let _ = desk.send(Told::Known(id, node, waits)).map(|()| word.recv_timeout(LET_GO));
     };
     let mut watch = Report { book: &answering.book, desk };
     let place = address.to_string();

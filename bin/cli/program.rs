@@ -21,11 +21,12 @@ pub struct Program {
     common: Common,
     outcome: Outcome,
     records: Records,
+    is_silent: bool,
 }
 
 impl Program {
     pub(crate) fn new(name: &'static str, common: Common) -> Program {
-        Program { name, common, outcome: Outcome::default(), records: Records::new() }
+        Program { name, common, outcome: Outcome::default(), records: Records::new(), is_silent: false }
     }
 
     /// The options in common.
@@ -70,9 +71,14 @@ impl Program {
             return;
         }
         self.tell(failure);
-        if let Some(remedy) = failure.remedy() {
+        if let Some(remedy) = failure.remedy().filter(|_| !self.is_silent) {
             tell_remedy(&remedy);
         }
+    }
+
+    /// From now on standard error is somebody else's: only the exit status speaks.
+    pub fn be_silent(&mut self) {
+        self.is_silent = true;
     }
 
     /// Counts a failure that is a result and was told as one: nothing matched, nothing moved.
@@ -82,7 +88,9 @@ impl Program {
 
     /// One line on standard error, made harmless. That standard error is closed or full changes nothing.
     fn tell(&self, text: impl fmt::Display) {
-        tell(self.name, &text.to_string());
+        if !self.is_silent {
+            tell(self.name, &text.to_string());
+        }
     }
 
     /// Set by SIGINT and SIGTERM, for library code to look at between two safe points; a second signal ends the process at

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ciborium::Value;
 use data_encoding::HEXLOWER;
 use mb_fuzz_targets::{FIXED_HEAD, open_by_hand, with_hop};
-use mb_wire::call::message::{Ask, Hello, Message, Offer, Part, Reason};
+use mb_wire::call::message::{Ask, Hello, Message, Offer, Part, Reason, Rest};
 use mb_wire::cbor;
 use mb_wire::folder::{FolderEntry, encode_entry};
 use mb_wire::id::{LetterId, NodeId, PacketId};
@@ -67,7 +67,7 @@ impl Seeds {
             Message::Landed(vec![packet; 3]),
             Message::Refuse(vec![(packet, Reason::Busy)]),
             Message::Withdraw(vec![packet]),
-            Message::Done(true),
+            Message::Done(Rest::Nothing),
             Message::Ping,
         ];
         for message in messages {

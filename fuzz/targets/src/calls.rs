@@ -6,7 +6,7 @@ use mb_carry::exchange::{Event, MOST_OPEN, Session};
 use mb_spool::called::Called;
 use mb_wire::body::{BodyKey, leaves, plain_len, root};
 use mb_wire::call::handshake::{self, Callers, FIRST_LEN, Opener, REPLY_LEN};
-use mb_wire::call::message::{HEAD_LEN, Hello, Inbox, Message, Offer, Part, Reason};
+use mb_wire::call::message::{HEAD_LEN, Hello, Inbox, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{Address, BodyName, Content, Wrap, packet_id, wrap};
 use mb_wire::id::PacketId;
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
@@ -142,7 +142,8 @@ pub fn exchange(data: &[u8]) {
             5 => Message::Want(vec![*packet]).write(&mut honest),
             6 => Message::Landed(vec![*packet]).write(&mut honest),
             7 => Message::Withdraw(vec![*packet]).write(&mut honest),
-            8 => Message::Done(input.byte().is_multiple_of(2)).write(&mut honest),
+            8 => Message::Done(if input.byte().is_multiple_of(2) { Rest::Nothing } else { Rest::Busy })
+                .write(&mut honest),
             9 => session.offer(&[offer()].into_iter().filter(|_| session.giving.may_offer(512)).collect::<Vec<_>>()),
             _ => {
                 let len = input.short();
@@ -186,7 +187,12 @@ fn hear(session: &mut Session, inbox: &mut Inbox, input: &mut Input) -> bool {
             }
             Event::Leaves(packet, number, found) => session.ask(packet, number, Part::From(0), found),
             Event::Data(chunks) => assert!(chunks.bytes.iter().all(|&byte| byte == 7), "only what the leaves say"),
-            Event::Nothing | Event::Hello(_) | Event::Landed(_) | Event::Refused(_) | Event::Withdrawn(_) => {}
+            Event::Nothing
+            | Event::Hello(_)
+            | Event::Landed(_)
+            | Event::Refused(_)
+            | Event::Withdrawn(_)
+            | Event::Done(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_wire::call::message::Reason;
 use mb_wire::envelope::EnvelopeError;
-use mb_wire::id::{NodeId, PacketId, Root};
+use mb_wire::id::{NodeId, Root};
 
 use crate::call::CallError;
 
@@ -81,19 +81,16 @@ pub enum CarryError {
     /// Another call gives to the same neighbour at this moment.
     #[error("{}: another call is at it", .0.display())]
     OtherCall(PathBuf),
-    /// The other side of a call does not take a packet now.
-    #[error("{packet}: not taken over there: {}", said(*reason))]
+    /// The other side of a call gives nothing, because another call of this node with it is at it.
+    #[error("nothing is given over there: another call of this node is at it")]
+    BusyThere,
+    /// Packets that were offered in a call are not taken now. They stay where they are.
+    #[error("{} not taken {}: {}", counted(*packet_count), if *is_here { "here" } else { "over there" }, said(*reason))]
     NotTaken {
-        /// The packet, which stays.
-        packet: PacketId,
-        /// Why.
-        reason: Reason,
-    },
-    /// The neighbour may not store more here.
-    #[error("{packet}: not taken: {}", said(*reason))]
-    NotHere {
-        /// The packet, which stays over there.
-        packet: PacketId,
+        /// How many.
+        packet_count: u64,
+        /// Whether it is we who do not take them.
+        is_here: bool,
         /// Why.
         reason: Reason,
     },
@@ -119,8 +116,8 @@ impl Failure for CarryError {
             CarryError::BodyGone { .. }
             | CarryError::NoRoom { .. }
             | CarryError::OtherCall(_)
-            | CarryError::NotTaken { .. }
-            | CarryError::NotHere { .. } => Class::Later,
+            | CarryError::BusyThere
+            | CarryError::NotTaken { .. } => Class::Later,
             CarryError::ReadsBack(_) | CarryError::GaveUp(_) => Class::Io,
             CarryError::Call(_, error) => error.class(),
         }
@@ -135,6 +132,10 @@ impl Failure for CarryError {
             _ => None,
         }
     }
+}
+
+fn counted(packet_count: u64) -> String {
+    if packet_count == 1 { "1 packet".into() } else { format!("{packet_count} packets") }
 }
 
 /// A reason in words.

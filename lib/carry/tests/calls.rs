@@ -173,7 +173,7 @@ fn link(stream: UnixStream) -> Link {
         read: Box::new(read),
         write: Box::new(write),
         end: Box::new(move || drop(end.shutdown(std::net::Shutdown::Write))),
-        cut: Box::new(move || drop(stream.shutdown(std::net::Shutdown::Both))),
+        cut: Box::new(move |_| drop(stream.shutdown(std::net::Shutdown::Both))),
         waits_for_end: true,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use common::{EAST, NORTH, Packet, SOUTH, id, noise};
 use mb_carry::exchange::{Breach, Event, MOST_OPEN, Request, Session};
 use mb_wire::body::{CHUNK_LEN, leaves, root};
-use mb_wire::call::message::{Ask, Hello, Inbox, Message, Offer, Part, Reason};
+use mb_wire::call::message::{Ask, Hello, Inbox, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::BodyName;
 use mb_wire::id::PacketId;
 
@@ -85,7 +85,7 @@ impl End {
                         self.tx.remove(&given.offer.packet);
                     }
                 }
-                Event::Nothing | Event::Leaves(..) | Event::Refused(_) | Event::Withdrawn(_) => {}
+                Event::Nothing | Event::Leaves(..) | Event::Refused(_) | Event::Withdrawn(_) | Event::Done(_) => {}
             }
         }
         Ok(())
@@ -107,7 +107,7 @@ impl End {
             self.told.extend(landed);
         }
         if self.has_begun && self.session.giving.is_settled() {
-            self.session.end_giving(true);
+            self.session.end_giving(Rest::Nothing);
         }
     }
 
@@ -216,7 +216,7 @@ fn a_taker_refuses_what_a_giver_may_not_say() {
     assert_eq!(breach(&mut session, Message::Hello(Hello::new(true, 255, 20))), Breach::Order, "twice");
     assert_eq!(breach(&mut session, Message::Offer(vec![offer_of(&good)])), Breach::Twice(good.id));
     assert_eq!(breach(&mut taker_offered(&good), Message::Envelope(&good.envelope)), Breach::Unasked(good.id));
-    assert_eq!(breach(&mut taker_offered(&good), Message::Done(true)), Breach::Order, "while one is open");
+    assert_eq!(breach(&mut taker_offered(&good), Message::Done(Rest::Nothing)), Breach::Order, "while one is open");
 
     let mut session = taker_offered(&good);
     session.want(&[good.id]);
@@ -335,7 +335,7 @@ fn what_was_withdrawn_may_still_be_named_by_who_has_not_heard_of_it() {
     let mut taker = taker_offered(&good);
     taker.refuse(good.id, Reason::Stopping);
     assert!(matches!(taker.receive(Message::Withdraw(vec![good.id])), Ok(Event::Withdrawn(none)) if none.is_empty()));
-    taker.receive(Message::Done(true)).unwrap();
+    taker.receive(Message::Done(Rest::Nothing)).unwrap();
 }
 
 /// Random messages, in any order, of either role: never a panic, and whatever is open stays bounded.
@@ -368,7 +368,7 @@ fn any_messages_in_any_order_are_taken_or_refused() {
                 6 => Message::Landed(vec![one.id]),
                 7 => Message::Refuse(vec![(one.id, Reason::Busy)]),
                 8 => Message::Withdraw(vec![one.id]),
-                _ => Message::Done(true),
+                _ => Message::Done(Rest::Nothing),
             };
             match session.receive(message) {
                 Ok(Event::Offered(offers)) => match random(3) {

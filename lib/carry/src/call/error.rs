@@ -31,6 +31,9 @@ pub enum CallError {
     /// The link was closed before anything was said.
     #[error("{0}: hung up without a word")]
     HungUp(String),
+    /// Whoever was on the link has gone before it called.
+    #[error("{0}: hung up before it said who it is")]
+    NoCall(String),
     /// No handshake within the time limit.
     #[error("{address}: no answer within {secs} s")]
     NoAnswer {
@@ -71,7 +74,9 @@ impl CallError {
 impl Failure for CallError {
     fn class(&self) -> Class {
         match self {
-            CallError::Connect { .. } | CallError::HungUp(_) | CallError::NoAnswer { .. } => Class::Unreachable,
+            CallError::Connect { .. } | CallError::HungUp(_) | CallError::NoCall(_) | CallError::NoAnswer { .. } => {
+                Class::Unreachable
+            }
             CallError::Answer { cause: HandshakeError::Reply, .. } => Class::Refused,
             CallError::Answer { .. } | CallError::Breach(_) | CallError::Frame(_) => Class::Protocol,
             CallError::Cut | CallError::Broken(_) | CallError::Silent(_) | CallError::TooLong => Class::Later,
@@ -81,7 +86,9 @@ impl Failure for CallError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            CallError::HungUp(_) => Some("does it know this node? there: mb-node add, with this node's card".into()),
+            CallError::HungUp(_) => Some(
+                "does it know this node? there: mb-node add, with this node's card; or the address is another's".into(),
+            ),
             CallError::Cut | CallError::Broken(_) | CallError::Silent(_) | CallError::TooLong => {
                 Some("what came counts; the next call goes on from here".into())
             }

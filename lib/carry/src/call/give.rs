@@ -11,12 +11,12 @@ use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
 use mb_spool::run::Run;
 use mb_wire::body::{CHUNK_LEN, chunk_count, leaves, root};
-use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, LIST_MOST, Message, Offer, Part, Reason};
+use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, LIST_MOST, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{BodyName, read_prefix};
 use mb_wire::hash::Digest;
 use mb_wire::id::{NodeId, PacketId};
 
-use super::{CallError, CallOptions, CallReport, Step};
+use super::{CallError, CallOptions, CallReport, NotTaken, Step};
 use crate::destination::Destination;
 use crate::error::CarryError;
 use crate::exchange::{Given, Request, Session};
@@ -48,10 +48,14 @@ pub(super) struct Give<'a> {
     has_begun: bool,
     /// Whether all that waits is offered, and nothing of it stays.
     is_all: bool,
+    /// Whether another call gives to the same node.
+    is_busy: bool,
     /// Whether nothing new is to be begun.
     is_winding_up: bool,
     /// Then only this packet is finished.
     in_hand: Option<PacketId>,
+    /// What the other side did not take.
+    pub not_taken: NotTaken,
     /// What was found and not offered yet, the most urgent first.
     waiting: VecDeque<Waiting>,
     /// The last one of a pass that may not have been all.
@@ -72,8 +76,10 @@ impl<'a> Give<'a> {
             nice: 0,
             has_begun: false,
             is_all: false,
+            is_busy: false,
             is_winding_up: false,
             in_hand: None,
+            not_taken: NotTaken::default(),
             waiting: VecDeque::new(),
             after: None,
             left: HashSet::new(),
@@ -94,7 +100,7 @@ impl<'a> Give<'a> {
             Lock::Held(lock) => self._lock = Some(lock),
             Lock::Unsupported => {}
             Lock::Busy => {
-                self.is_all = false;
+                self.is_busy = true;
                 watch.failed(CarryError::OtherCall(queue.path().to_owned()));
                 return Ok(());
             }
@@ -175,7 +181,8 @@ impl<'a> Give<'a> {
         if session.giving.is_settled() && self.waiting.is_empty() {
             self.look()?;
             if self.waiting.is_empty() {
-                session.end_giving(self.is_all);
+                let rest = if self.is_all { Rest::Nothing } else { Rest::Something };
+                session.end_giving(if self.is_busy { Rest::Busy } else { rest });
             }
         }
         Ok(())
@@ -398,13 +405,11 @@ impl<'a> Give<'a> {
     }
 
     /// The other side does not take them now: they stay.
-    pub fn refused(&mut self, refused: Vec<(Given, Reason)>, watch: &mut dyn Watch) {
+    pub fn refused(&mut self, refused: Vec<(Given, Reason)>) {
         for (given, reason) in refused {
             self.is_all = false;
             self.left.insert(given.offer.packet);
-            if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
-                watch.failed(CarryError::NotTaken { packet: given.offer.packet, reason });
-            }
+            self.not_taken.note(reason);
         }
     }
 }

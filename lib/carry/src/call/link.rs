@@ -24,7 +24,7 @@ pub fn tcp(stream: Arc<TcpStream>) -> Link {
         end: Box::new(move || {
             let _ = end.shutdown(Shutdown::Write);
         }),
-        cut: Box::new(move || {
+        cut: Box::new(move |_| {
             let _ = cut.shutdown(Shutdown::Both);
         }),
         waits_for_end: true,
@@ -71,7 +71,7 @@ pub fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream
 }
 
 /// A link that is the standard input and output of a command, which is run without a shell. Its standard error is ours. It
-/// has its end when the call has, or is killed.
+/// has its end with the call.
 pub fn pipe(command: &[String]) -> io::Result<Link> {
     let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -84,7 +84,7 @@ pub fn pipe(command: &[String]) -> io::Result<Link> {
         end: Box::new(move || {
             ending.close();
         }),
-        cut: Box::new(move || end_command(&mut child, cutting.close())),
+        cut: Box::new(move |has_ended| end_command(&mut child, cutting.close(), has_ended)),
         waits_for_end: true,
     })
 }
@@ -119,11 +119,16 @@ impl Write for Closable {
     }
 }
 
-/// A command must not outlive the call. One that hears that its input has ended is given a while.
-fn end_command(child: &mut Child, hears: bool) {
+/// A command that still talks must not outlive the call. One that has ended what it says may have something to do yet, as
+/// a toss: it is left alone.
+fn end_command(child: &mut Child, hears: bool, has_ended: bool) {
     let until = Instant::now() + LAST_WORDS;
-    while hears && matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+    while hears && !has_ended && matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(5));
+    }
+    if has_ended {
+        let _ = child.try_wait();
+        return;
     }
     let _ = child.kill();
     let _ = child.wait();
@@ -139,8 +144,12 @@ pub fn stdio() -> io::Result<Link> {
         write: Box::new(write),
         end: Box::new(|| {
             let _ = rustix::net::shutdown(io::stdout(), rustix::net::Shutdown::Write);
+            // A pipe has no other way: who reads it need not wait until this program ends.
+            if let Ok(null) = File::options().write(true).open("/dev/null") {
+                let _ = rustix::stdio::dup2_stdout(null);
+            }
         }),
-        cut: Box::new(|| {
+        cut: Box::new(|_| {
             let _ = rustix::net::shutdown(io::stdin(), rustix::net::Shutdown::Both);
         }),
         waits_for_end: is_socket,

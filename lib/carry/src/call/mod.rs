@@ -12,21 +12,25 @@ mod give;
 pub mod link;
 /// Bytes in both directions at once.
 pub mod pump;
+mod rest;
 /// Two sides get to know each other.
 pub mod shake;
 mod take;
 
 pub use error::CallError;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mb_spool::durable::{self, Lock, LockGuard};
 use mb_spool::layout::Spool;
 use mb_spool::run::Run;
 use mb_wire::call::handshake::{Opener, Sealer};
-use mb_wire::call::message::{Hello, Inbox};
+use mb_wire::call::message::{Hello, Inbox, Reason, Rest};
 use mb_wire::id::{NodeId, PacketId};
 
+use crate::error::CarryError;
 use crate::exchange::{Event, Session};
 use crate::report::Watch;
 use give::Give;
@@ -41,6 +45,25 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const PATIENCE: u32 = 10;
 /// Nobody has to say something more often than this.
 const PING_LEAST: Duration = Duration::from_secs(1);
+
+/// Packets that are not taken, counted by reason: one line each, however many there are.
+#[derive(Default)]
+struct NotTaken(BTreeMap<Reason, u64>);
+
+impl NotTaken {
+    fn note(&mut self, reason: Reason) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    /// That somebody wants only some, or is about to stop, is no failure.
+    fn tell(&mut self, is_here: bool, watch: &mut dyn Watch) {
+        for (reason, packet_count) in std::mem::take(&mut self.0) {
+            if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
+                watch.failed(CarryError::NotTaken { packet_count, is_here, reason });
+            }
+        }
+    }
+}
 
 /// What is asked of a call.
 #[derive(Clone, Copy)]
@@ -99,6 +122,21 @@ pub struct CallReport {
     pub resumed_len: u64,
     /// It was asked to stop, or its time was up, before all was said.
     pub is_stopped: bool,
+}
+
+/// Claims the calls to `peer` for who makes them: one at a time. `None`: another program calls it at this moment. A second
+/// call would be taken by the other side for the end of the first.
+pub fn claim(spool: &Spool, peer: &NodeId) -> durable::Result<Option<CallClaim>> {
+    Ok(match spool.make(&[&peer.to_string()])?.try_lock()? {
+        Lock::Held(lock) => Some(CallClaim { _lock: Some(lock) }),
+        Lock::Unsupported => Some(CallClaim { _lock: None }),
+        Lock::Busy => None,
+    })
+}
+
+/// Nobody else on this host calls the neighbour while it lives.
+pub struct CallClaim {
+    _lock: Option<LockGuard>,
 }
 
 /// A call in which the other side has proved who it is: its first message has come. Until then nothing but this value has
@@ -208,6 +246,8 @@ impl Call<'_> {
             self.salvage();
         }
         let landed = self.take.land(&mut self.session, self.watch, self.report);
+        self.give.not_taken.tell(false, self.watch);
+        self.take.not_taken.tell(true, self.watch);
         match talked.and(landed) {
             Ok(()) => {
                 self.take.tidy(&self.session)?;
@@ -273,8 +313,9 @@ impl Call<'_> {
             match event {
                 Event::Nothing | Event::Hello(_) => {}
                 Event::Landed(given) => give.landed(given, *watch, report)?,
-                Event::Refused(refused) => give.refused(refused, *watch),
-                event => take.handle(event, session, *options, *watch, report)?,
+                Event::Refused(refused) => give.refused(refused),
+                Event::Done(Rest::Busy) => watch.failed(CarryError::BusyThere),
+                event => take.handle(event, session, *options, report)?,
             }
         }
         Ok(())
@@ -282,11 +323,11 @@ impl Call<'_> {
 
     /// The whole chunks of a message that was cut short are worth keeping.
     fn salvage(&mut self) {
-        let Call { session, take, options, watch, report, pump, .. } = self;
+        let Call { session, take, options, report, pump, .. } = self;
         let inbox = Inbox::from(pump.take_rest());
         let event = inbox.cut_data().map(|message| session.receive(message));
         if let Some(Ok(event)) = event {
-            let _ = take.handle(event, session, *options, *watch, report);
+            let _ = take.handle(event, session, *options, report);
         }
     }
 

@@ -32,8 +32,8 @@ pub struct Link {
     pub write: Box<dyn Write + Send>,
     /// Ends what we say, so that the other side sees its end.
     pub end: Box<dyn FnMut() + Send>,
-    /// Ends both, at once: a read that waits returns.
-    pub cut: Box<dyn FnMut() + Send>,
+    /// Ends both, at once: a read that waits returns. Told whether the other side has ended what it says.
+    pub cut: Box<dyn FnMut(bool) + Send>,
     /// Whether the end of what the other side says is worth waiting for: else what it has not read yet might be lost.
     pub waits_for_end: bool,
 }
@@ -62,6 +62,8 @@ struct Shared {
     /// Nothing more is to be sent.
     is_closing: bool,
     end: Option<End>,
+    /// Whether the other side has ended what it says.
+    has_ended: bool,
     /// What came of a message that was not whole when the link ended.
     rest: Vec<u8>,
     /// Nothing more can be sent. What the other side said before may still be there to be read.
@@ -140,7 +142,7 @@ pub struct Pace {
 pub struct Pump {
     queues: Arc<Queues>,
     end: Box<dyn FnMut() + Send>,
-    cut: Box<dyn FnMut() + Send>,
+    cut: Box<dyn FnMut(bool) + Send>,
     waits_for_end: bool,
     start: Instant,
 }
@@ -277,7 +279,8 @@ impl Pump {
 impl Drop for Pump {
     fn drop(&mut self) {
         self.queues.end(End::Closed);
-        (self.cut)();
+        let has_ended = self.queues.lock().has_ended;
+        (self.cut)(has_ended);
     }
 }
 
@@ -302,7 +305,10 @@ impl Reader {
                 Err(end) => break end,
             }
         };
-        self.queues.lock().rest = self.inbox.into_bytes();
+        let mut shared = self.queues.lock();
+        shared.rest = self.inbox.into_bytes();
+        shared.has_ended = matches!(end, End::Closed);
+        drop(shared);
         self.queues.end(end);
     }
 

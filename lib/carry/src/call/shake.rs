@@ -53,7 +53,7 @@ pub fn answer(
         Some(first)
     })?;
     (link.read, link.write) = link_back;
-    let first = first.ok_or_else(|| CallError::HungUp(address.to_owned()))?;
+    let first = first.ok_or_else(|| CallError::NoCall(address.to_owned()))?;
     let answered = handshake::answer(secrets, &first, callers, coins);
     let answered =
         answered.map_err(|cause: HandshakeError| CallError::Answer { address: address.to_owned(), cause })?;
@@ -61,9 +61,10 @@ pub fn answer(
     Ok((link, answered))
 }
 
+type Cut<'a> = &'a mut (dyn FnMut(bool) + Send);
 type Ends = (Box<dyn Read + Send>, Box<dyn Write + Send>);
 
-fn link_parts(link: &mut Link) -> (Ends, &mut (dyn FnMut() + Send)) {
+fn link_parts(link: &mut Link) -> (Ends, Cut<'_>) {
     let read = std::mem::replace(&mut link.read, Box::new(std::io::empty()));
     let write = std::mem::replace(&mut link.write, Box::new(std::io::sink()));
     ((read, write), &mut *link.cut)
@@ -72,7 +73,7 @@ fn link_parts(link: &mut Link) -> (Ends, &mut (dyn FnMut() + Send)) {
 /// Does `work` on the ends of a link; when the time is up the link is cut. A read cannot be given a time limit on every link,
 /// so it is made by a thread of its own.
 fn within<T: Send + 'static>(
-    ((mut read, mut write), cut): (Ends, &mut (dyn FnMut() + Send)),
+    ((mut read, mut write), cut): (Ends, Cut),
     address: &str,
     timeout: Duration,
     work: impl FnOnce(&mut dyn Read, &mut dyn Write) -> Option<T> + Send + 'static,
@@ -86,7 +87,7 @@ fn within<T: Send + 'static>(
     match receiver.recv_timeout(timeout) {
         Ok(done) => Ok(done),
         Err(RecvTimeoutError::Timeout) => {
-            cut();
+            cut(false);
             Err(CallError::NoAnswer { address: address.to_owned(), secs: timeout.as_secs() })
         }
         Err(RecvTimeoutError::Disconnected) => Err(CallError::HungUp(address.to_owned())),

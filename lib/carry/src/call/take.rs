@@ -9,20 +9,19 @@ use std::time::{Duration, Instant};
 
 use mb_spool::bodies::{link_from_index, link_or_copy};
 use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
-use mb_spool::envelopes;
 use mb_spool::land::Landing;
-use mb_spool::layout::{FILE_MODE, PART, Queue, Spool};
-use mb_spool::names::{Name, body_name};
+use mb_spool::layout::{PART, Queue, Spool};
+use mb_spool::names::Name;
 use mb_spool::run::{Run, gone};
 use mb_spool::waiting::tally;
-use mb_wire::body::{CHUNK_LEN, chunk_count, leaves};
-use mb_wire::call::message::{DATA_CHUNKS_MOST, Offer, Part, Reason};
+use mb_wire::body::{CHUNK_LEN, chunk_count};
+use mb_wire::call::message::{Offer, Part, Reason};
 use mb_wire::envelope::{BodyName, Prefix};
 use mb_wire::hash::Digest;
 use mb_wire::id::{NodeId, PacketId, Root};
 
-use super::{CallError, CallOptions, CallReport, Step};
-use crate::error::CarryError;
+use super::rest::{good_chunks, is_whole, open_part_file};
+use super::{CallError, CallOptions, CallReport, NotTaken, Step};
 use crate::exchange::{Chunks, Event, MOST_ASKS, Session};
 use crate::report::{self, Watch};
 use crate::room::Room;
@@ -35,8 +34,6 @@ const MOST_ASKED_LEN: u64 = 16 << 20;
 const MOST_WAIT: Duration = Duration::from_secs(1);
 /// Bodies that are known to be here because of this neighbour.
 const MOST_BROUGHT: usize = 64 * 1024;
-/// Bytes that are compared at a time.
-const BLOCK_LEN: usize = DATA_CHUNKS_MOST * CHUNK_LEN;
 
 /// A packet whose envelope came.
 struct Open {
@@ -77,6 +74,8 @@ pub(super) struct Take<'a> {
     is_winding_up: bool,
     /// Whether something is still over there that was not taken.
     has_refused: bool,
+    /// What we did not take.
+    pub not_taken: NotTaken,
     offers: HashMap<PacketId, Offer>,
     open: HashMap<PacketId, Open>,
     bodies: HashMap<Root, Body>,
@@ -103,6 +102,7 @@ impl<'a> Take<'a> {
             charge: None,
             is_winding_up: false,
             has_refused: false,
+            not_taken: NotTaken::default(),
             offers: HashMap::new(),
             open: HashMap::new(),
             bodies: HashMap::new(),
@@ -122,16 +122,15 @@ impl<'a> Take<'a> {
         event: Event,
         session: &mut Session,
         options: CallOptions,
-        watch: &mut dyn Watch,
         report: &mut CallReport,
     ) -> Result<(), CallError> {
         match event {
-            Event::Offered(offers) => self.offered(offers, session, options, watch)?,
+            Event::Offered(offers) => self.offered(offers, session, options)?,
             Event::Envelope(packet, prefix, bytes) => {
                 let len = bytes.len() as u64;
                 report.in_len += len;
                 (options.progress)(Step { packet, is_out: false, len });
-                self.envelope(packet, prefix, bytes, session, options, watch)?;
+                self.envelope(packet, prefix, bytes, session, options)?;
             }
             Event::Leaves(packet, number, leaves) => self.resume(packet, number, leaves, session, report)?,
             Event::Data(chunks) => {
@@ -144,7 +143,7 @@ impl<'a> Take<'a> {
                 self.has_refused = true;
                 packets.iter().try_for_each(|packet| self.drop_packet(packet))?;
             }
-            Event::Nothing | Event::Hello(_) | Event::Landed(_) | Event::Refused(_) => {}
+            Event::Nothing | Event::Hello(_) | Event::Landed(_) | Event::Refused(_) | Event::Done(_) => {}
         }
         self.ask(session)
     }
@@ -164,18 +163,13 @@ impl<'a> Take<'a> {
 
     fn refuse(&mut self, session: &mut Session, packet: PacketId, reason: Reason) {
         self.has_refused = true;
+        self.not_taken.note(reason);
         self.offers.remove(&packet);
         session.refuse(packet, reason);
     }
 
     /// Answers offers: here already, wanted, or not now.
-    fn offered(
-        &mut self,
-        offers: Vec<Offer>,
-        session: &mut Session,
-        options: CallOptions,
-        watch: &mut dyn Watch,
-    ) -> Result<(), CallError> {
+    fn offered(&mut self, offers: Vec<Offer>, session: &mut Session, options: CallOptions) -> Result<(), CallError> {
         let (mut wanted, mut here) = (Vec::new(), Vec::new());
         let rx = self.spool.find_queue(&self.peer, Queue::Rx)?;
         for offer in offers {
@@ -190,12 +184,7 @@ impl<'a> Take<'a> {
                     self.offers.insert(offer.packet, offer);
                     wanted.push(offer.packet);
                 }
-                Some(reason) => {
-                    if matches!(reason, Reason::Room | Reason::Quota) {
-                        watch.failed(CarryError::NotHere { packet: offer.packet, reason });
-                    }
-                    self.refuse(session, offer.packet, reason);
-                }
+                Some(reason) => self.refuse(session, offer.packet, reason),
             }
         }
         if let Some(rx) = rx.filter(|_| !here.is_empty()) {
@@ -275,13 +264,11 @@ impl<'a> Take<'a> {
         bytes: &[u8],
         session: &mut Session,
         options: CallOptions,
-        watch: &mut dyn Watch,
     ) -> Result<(), CallError> {
         let Some(offer) = self.offers.remove(&packet) else { return Ok(()) };
         let most = options.most_sharing as usize;
         let shares = |body: &BodyName| self.bodies.get(&body.root).is_some_and(|body| body.users.len() >= most);
         if prefix.bodies.iter().any(shares) {
-            watch.failed(CarryError::NotHere { packet, reason: Reason::Quota });
             self.refuse(session, packet, Reason::Quota);
             return Ok(());
         }
@@ -556,56 +543,4 @@ impl<'a> Take<'a> {
         let names = part.list()?.collect::<durable::Result<Vec<_>>>()?;
         names.iter().try_for_each(|entry| gone(part.unlink(&entry.name)))
     }
-}
-
-/// Whether a packet lies in a queue with all that it lists: a power cut can have left its envelope and lost a body's name.
-fn is_whole(queue: &DirRef, packet: &PacketId) -> durable::Result<bool> {
-    let Some(prefix) = envelopes::prefix(queue, packet)? else { return Ok(false) };
-    for (number, body) in prefix.bodies.iter().enumerate() {
-        match queue.stat(body_name(packet, number).as_ref()) {
-            Ok(stat) if stat.len == body.size => {}
-            Ok(_) => return Ok(false),
-            Err(error) if error.is_missing() => return Ok(false),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(true)
-}
-
-/// The file that a body grows in; it is ours alone while we hold the folder's lock.
-fn open_part_file(part: &DirRef, name: &str) -> durable::Result<FileRef> {
-    match part.create(name.as_ref(), FILE_MODE) {
-        Err(error) if error.is_taken() => part.open_rw(name.as_ref()),
-        other => other,
-    }
-}
-
-/// How many chunks at the beginning of the file are those of the body, on the medium.
-fn good_chunks(file: &FileRef, size: u64, expected: &[Digest]) -> durable::Result<u64> {
-    // From the medium: a sync that failed may have left in memory what is not there.
-    file.uncache();
-    let there = file.stat()?.len.min(size);
-    let mut good = 0;
-    let mut block = vec![0; BLOCK_LEN];
-    while let offset = good * CHUNK_LEN as u64
-        && offset < there
-    {
-        let len = (there - offset).min(BLOCK_LEN as u64);
-        // What is not a whole chunk, or the last one, counts for nothing.
-        let len = if offset + len == size { len } else { len / CHUNK_LEN as u64 * CHUNK_LEN as u64 } as usize;
-        let mut read = 0;
-        while read < len {
-            match file.read_at(&mut block[read..len], offset + read as u64)? {
-                0 => return Ok(good),
-                count => read += count,
-            }
-        }
-        let found = leaves(&block[..len]);
-        let right = found.iter().zip(&expected[good as usize..]).take_while(|(a, b)| a == b).count();
-        good += right as u64;
-        if found.is_empty() || right < found.len() {
-            break;
-        }
-    }
-    Ok(good)
 }

@@ -9,13 +9,13 @@ use mb_wire::id::{PacketId, Root};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Breach {
     /// Bytes that are no message.
-    #[error("{0}")]
+    #[error("sends a {0}")]
     Message(#[from] MessageError),
     /// A message that may not come now.
-    #[error("message that may not come now")]
+    #[error("sends a message that may not come now")]
     Order,
     /// More at once than may be.
-    #[error("more at once than is allowed")]
+    #[error("wants or offers more at once than is allowed")]
     TooMany,
     /// A packet that is not open: never offered, or settled.
     #[error("names packet {0}, which is not open")]
@@ -41,7 +41,7 @@ pub enum Breach {
     #[error("asks for a body that is not there, of packet {0}")]
     NoSuchBody(PacketId),
     /// A body of a size that none has.
-    #[error("{0}")]
+    #[error("names a body of impossible size: {0}")]
     Size(#[from] BodyError),
     /// Leaves that do not make up the root.
     #[error("sends leaves that are not those of body {0}")]

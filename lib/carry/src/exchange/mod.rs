@@ -13,7 +13,7 @@ pub use breach::Breach;
 pub use giving::{Given, Giving, Request};
 pub use taking::{Chunks, Taking};
 
-use mb_wire::call::message::{Hello, LIST_MOST, Message, Offer, Part, Reason};
+use mb_wire::call::message::{Hello, LIST_MOST, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{BodyName, Prefix};
 use mb_wire::hash::Digest;
 use mb_wire::id::{NodeId, PacketId};
@@ -51,6 +51,8 @@ pub enum Event<'a> {
     Refused(Vec<(Given, Reason)>),
     /// These are not to be had any more.
     Withdrawn(Vec<PacketId>),
+    /// Nothing more is offered; so much stays over there.
+    Done(Rest),
 }
 
 /// One call, from the first message after the handshake to the last.
@@ -120,7 +122,7 @@ impl Session {
             }),
             Message::Data(bytes) => self.taking.data(bytes).map(Event::Data),
             Message::Withdraw(packets) => Ok(Event::Withdrawn(self.taking.withdrawn(packets))),
-            Message::Done(is_all) => self.taking.done(is_all).map(|()| Event::Nothing),
+            Message::Done(rest) => self.taking.done(rest).map(|()| Event::Done(rest)),
             Message::Want(packets) => self.giving.wanted(&packets).map(|()| Event::Nothing),
             Message::Ask(ask) => self.giving.take_ask(ask).map(|()| Event::Nothing),
             Message::Landed(packets) => self.giving.landed(&packets).map(Event::Landed),
@@ -149,10 +151,10 @@ impl Session {
         self.say(&Message::Withdraw(vec![packet]));
     }
 
-    /// Everything that was offered is settled, and nothing more will be. `is_all`: nothing else waits for the other side.
-    pub fn end_giving(&mut self, is_all: bool) {
+    /// Everything that was offered is settled, and nothing more will be. `rest`: what stays.
+    pub fn end_giving(&mut self, rest: Rest) {
         if self.giving.end() {
-            self.say(&Message::Done(is_all));
+            self.say(&Message::Done(rest));
         }
     }
 

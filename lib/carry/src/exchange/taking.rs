@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use mb_wire::body::{CHUNK_LEN, chunk_count, leaves, root};
-use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Offer, Part};
+use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Offer, Part, Rest};
 use mb_wire::envelope::{BodyName, Prefix, packet_id, read_prefix};
 use mb_wire::hash::Digest;
 use mb_wire::id::{NodeId, PacketId};
@@ -68,13 +68,13 @@ pub struct Taking {
     /// Whether we take at all.
     takes: bool,
     is_done: bool,
-    was_all: bool,
+    rest: Rest,
 }
 
 impl Taking {
     pub(super) fn new(own: NodeId, takes: bool) -> Taking {
         let (open, asks) = (HashMap::new(), VecDeque::new());
-        Taking { own, open, envelopes_len: 0, asks, wanted_count: 0, takes, is_done: false, was_all: false }
+        Taking { own, open, envelopes_len: 0, asks, wanted_count: 0, takes, is_done: false, rest: Rest::Something }
     }
 
     /// Whether the other side has said that nothing more comes.
@@ -82,9 +82,9 @@ impl Taking {
         self.is_done
     }
 
-    /// Whether nothing else waits for us over there, as it says.
+    /// Whether nothing stays over there that waits for us, as it says.
     pub fn was_all(&self) -> bool {
-        self.was_all
+        self.rest == Rest::Nothing
     }
 
     /// Bodies that were asked for and have not all come.
@@ -206,11 +206,11 @@ impl Taking {
         self.wanted_count -= usize::from(matches!(open.taken, Taken::Wanted));
     }
 
-    pub(super) fn done(&mut self, is_all: bool) -> Result<(), Breach> {
+    pub(super) fn done(&mut self, rest: Rest) -> Result<(), Breach> {
         match self.open.is_empty() && !self.is_done {
             true => {
                 self.is_done = true;
-                self.was_all = is_all;
+                self.rest = rest;
                 Ok(())
             }
             false => Err(Breach::Order),

@@ -160,7 +160,7 @@ impl From<Ask> for AskItem {
 }
 
 /// Why a packet is not taken now. It stays where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// There is no room for it.
     Room,
@@ -194,6 +194,32 @@ impl<'de> Deserialize<'de> for Reason {
     }
 }
 
+/// What stays that waits for the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// Perhaps something: it was not wanted, not taken, not to be had, or not to be given now.
+    Something,
+    /// Perhaps all: another call gives to the same neighbour.
+    Busy,
+}
+
+const RESTS: [Rest; 3] = [Rest::Nothing, Rest::Something, Rest::Busy];
+
+impl Serialize for Rest {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u8(RESTS.iter().position(|rest| rest == self).unwrap_or_default() as u8)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rest {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let known = RESTS.get(usize::from(u8::deserialize(d)?));
+        known.copied().ok_or_else(|| serde::de::Error::custom("unknown rest"))
+    }
+}
+
 /// One thing that is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
@@ -217,8 +243,8 @@ pub enum Message<'a> {
     Refuse(Vec<(PacketId, Reason)>),
     /// These are not offered any more; what was asked of them gets no answer.
     Withdraw(Vec<PacketId>),
-    /// Everything that was offered is settled, and nothing more will be. Whether nothing else waits for the other side.
-    Done(bool),
+    /// Everything that was offered is settled, and nothing more will be.
+    Done(Rest),
     /// I am still here.
     Ping,
 }
@@ -258,7 +284,7 @@ impl Message<'_> {
             Message::Ask(ask) => self.put(&cbor::encode(ask), out),
             Message::Refuse(refused) => self.put(&cbor::encode(refused), out),
             Message::Envelope(bytes) | Message::Leaves(bytes) | Message::Data(bytes) => self.put(bytes, out),
-            Message::Done(is_all) => self.put(&cbor::encode(is_all), out),
+            Message::Done(rest) => self.put(&cbor::encode(rest), out),
             Message::Ping => self.put(&[], out),
         }
     }

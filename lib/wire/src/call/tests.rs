@@ -7,7 +7,7 @@ use snow::Builder;
 use zeroize::Zeroizing;
 
 use super::handshake::{self, Answered, Callers, FIRST_LEN, HandshakeError, Opener, REPLY_LEN, Sealer};
-use super::message::{Ask, HEAD_LEN, Hello, Inbox, LIST_MOST, Message, MessageError, Offer, Part, Reason};
+use super::message::{Ask, HEAD_LEN, Hello, Inbox, LIST_MOST, Message, MessageError, Offer, Part, Reason, Rest};
 use super::noise::Primitives;
 use crate::body::CHUNK_LEN;
 use crate::id::PacketId;
@@ -192,7 +192,7 @@ fn examples() -> Vec<Message<'static>> {
         Message::Landed(vec![packet(1), packet(2)]),
         Message::Refuse(vec![(packet(1), Reason::Room), (packet(2), Reason::Failed)]),
         Message::Withdraw(vec![packet(1)]),
-        Message::Done(true),
+        Message::Done(Rest::Nothing),
         Message::Ping,
     ]
 }
