@@ -1,6 +1,6 @@
 //! Live calls: the spool at both ends of a link.
 //!
-//! One thread runs the session and does all that touches the spool; two more move bytes ([`pump`]). What we give leaves
+//! One thread runs the session and does all that touches the spool; two more move bytes (`pump`). What we give leaves
 //! `tx/` when the other side has it durable; what we take lands in `NODE/rx/` in batches, and is acknowledged after its
 //! barrier. A body that has not all come rests as `part/NODE/ROOT`, where the next call goes on behind its last good chunk.
 //!

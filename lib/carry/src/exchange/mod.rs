@@ -1,9 +1,9 @@
 //! The exchange: what two neighbours say to each other in a live call (format.md, section 9), as a state machine without
 //! I/O. Messages in, events out, and what we say in return as bytes.
 //!
-//! Each side gives and takes at the same time, by rules of their own: [`Giving`] keeps what we offered and what was asked of
-//! it, [`Taking`] what we were offered and what of it has come. Both are bounded, whatever the other side says, and a
-//! message that breaks the rules is a [`Breach`], which ends the call. Files are the caller's business ([`crate::call`]).
+//! Each side gives and takes at the same time, by rules of their own: `Giving` keeps what we offered and what was asked of
+//! it, `Taking` what we were offered and what of it has come. Both are bounded, whatever the other side says, and a
+//! message that breaks the rules is a `Breach`, which ends the call. Files are the caller's business ([`crate::call`]).
 
 mod breach;
 mod giving;
