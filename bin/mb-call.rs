@@ -214,9 +214,15 @@ impl Caller<'_> {
     /// Makes the calls, one after another. How many packets moved.
     fn all(&self, program: &mut Program, calls: &[Wanted]) -> Result<u64, Failed> {
         let mut count = self.toss(program)?;
-        program.prepare_to_call(self.home, self.spool)?;
+        program.prepare_to_call(self.spool)?;
         let mut in_count = 0;
         for call in calls {
+            // That somebody else is at it is no call that failed.
+            let Some(_claim) = claim(self.spool, &call.known.id())? else {
+                let busy = format!("{}: another call to it is going on", call.known.name);
+                program.fail(&Complaint::new(Class::Later, busy));
+                continue;
+            };
             let mut report = CallReport::default();
             let done = self.one(program, call, &mut report);
             in_count += report.in_count;
@@ -245,10 +251,6 @@ impl Caller<'_> {
     /// One call. An error of the whole call; what concerns single packets is told.
     fn one(&self, program: &mut Program, call: &Wanted, report: &mut CallReport) -> Result<(), Failed> {
         let settings = settings(self.args, call.rule);
-        let claim = claim(self.spool, &call.known.id())?;
-        let _claim = claim.ok_or_else(|| {
-            Complaint::new(Class::Later, format!("{}: another call to it is going on", call.known.name))
-        })?;
         let (link, keys) = self.connect(program, call, settings)?;
         let progress = CallProgress::new(self.args.progress);
         let step = |step| progress.step(step);
@@ -256,7 +258,7 @@ impl Caller<'_> {
         let options = settings.options(call.known, reserve, threads, stop, &step);
         let name = &call.known.name;
         let failed = |error: CallError| named(name, &error);
-        let greeted = greet(self.spool.own(), link, keys, options).map_err(failed)?;
+        let greeted = greet(self.spool.own(), link, keys, options, settings.timeout).map_err(failed)?;
         let run = program.start_run(self.spool)?;
         let mut teller = Teller::new(program, self.home, false);
         let done;

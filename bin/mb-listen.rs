@@ -84,7 +84,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     };
     let sockets = if args.stdio { Vec::new() } else { sockets(&args)? };
     let desk = Desk::open(program, settings)?;
-    program.prepare_to_call(&desk.home(), desk.spool())?;
+    program.prepare_to_call(desk.spool())?;
     if args.stdio {
         let link = link::stdio().map_err(|cause| Complaint::new(Class::Io, format!("standard input: {cause}")))?;
         return answer(program, &desk, link, args.toss);

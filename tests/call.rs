@@ -470,7 +470,7 @@ fn a_call_whose_time_is_up_stops_in_order() {
     let left: Vec<u64> = waiting(&yard.north, &yard.south).iter().map(|_| 1).collect();
     assert_eq!(left.len(), 2, "the other one and its body wait");
     is_tidy(&yard.north);
-    drop(run);
+    run.fails_with(75, "the call's time is up");
     yard.north.run(["mb-call", "south"]).silent();
     assert_eq!(waiting(&yard.north, &yard.south).len(), 0);
 }

@@ -3,7 +3,6 @@
 use crate::{Complaint, Failed, Program, ProgressWhen, random};
 use mb_carry::call::{CallOptions, Step};
 use mb_node::config::{KnownNode, parse_size};
-use mb_node::home::Home;
 use mb_spool::batch::publish_all;
 use mb_spool::class::Class;
 use mb_spool::deliver::clear_dead_runs;
@@ -105,7 +104,7 @@ impl CallProgress {
 
 impl Program {
     /// What every program does before it calls or answers: what dead runs left is cleared, and what was sent is published.
-    pub fn prepare_to_call(&mut self, _home: &Home, spool: &Spool) -> Result<(), Failed> {
+    pub fn prepare_to_call(&mut self, spool: &Spool) -> Result<(), Failed> {
         clear_dead_runs(spool, &real::open_folder)?;
         let run = self.start_run(spool)?;
         publish_all(spool, &run)?;

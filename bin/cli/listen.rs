@@ -81,11 +81,6 @@ impl Desk {
         Ok(Desk { book, spool, secrets, settings, threads, stop, looked: Instant::now(), complaint: None })
     }
 
-    /// The configuration, as it was last read.
-    pub fn home(&self) -> impl std::ops::Deref<Target = Home> + use<> {
-        HomeOf(self.book.clone())
-    }
-
     /// The spool.
     pub fn spool(&self) -> &Spool {
         &self.spool
@@ -123,16 +118,6 @@ impl Desk {
     }
 }
 
-struct HomeOf(Arc<Book>);
-
-impl std::ops::Deref for HomeOf {
-    type Target = Home;
-
-    fn deref(&self) -> &Home {
-        &self.0.home
-    }
-}
-
 /// What one call is answered with.
 struct Answering {
     book: Arc<Book>,
@@ -162,7 +147,7 @@ impl Answering {
         let options = self.settings.options(caller, reserve, self.threads, self.stop, &|_| {});
         let named = |error: CallError| Complaint::of(&error, |line| format!("{}: {line}", caller.name));
         let keys = (answered.sealer, answered.opener);
-        let greeted = greet(self.spool.own(), link, keys, options).map_err(named)?;
+        let greeted = greet(self.spool.own(), link, keys, options, patience).map_err(named)?;
         known(caller.id());
         let mut name = [0; 16];
         name.copy_from_slice(&call_coins()?[..16]);

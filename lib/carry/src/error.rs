@@ -146,7 +146,6 @@ fn said(reason: Reason) -> &'static str {
         Reason::Busy => "another call from the same neighbour is at it",
         Reason::Unwanted => "not wanted in this call",
         Reason::Stopping => "asked to stop",
-        Reason::Failed => "something failed there",
     }
 }
 

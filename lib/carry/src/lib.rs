@@ -1,6 +1,6 @@
 //! How packets move between spools: by stick, a folder that somebody carries, and by live calls.
 //!
-//! Knows envelopes and bodies by their names and prefixes, opens neither, and holds no key. Nothing here prints: what
+//! Knows envelopes and bodies by their names and prefixes, opens neither, and holds no key but those of a call. Nothing here prints: what
 //! happens is told to a [`Watch`], one line an item, and a batch goes on past a bad one. `spool-layout.md` is the law of the
 //! names on a stick; the modules stand in the order in which a packet meets them.
 #![forbid(unsafe_code)]

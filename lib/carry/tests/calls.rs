@@ -211,7 +211,7 @@ impl Write for Breaks {
 fn talk(spool: &Spool, peer: u8, link: Link, keys: Keys) -> Said {
     let mut heard = Heard::default();
     let mut report = CallReport::default();
-    let done = greet(spool.own(), link, keys, options()).and_then(|greeted| {
+    let done = greet(spool.own(), link, keys, options(), options().timeout).and_then(|greeted| {
         dead_runs(spool)?.into_iter().try_for_each(|dead| dead.remove())?;
         let run = common::start_run(spool)?;
         let done;

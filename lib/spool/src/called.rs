@@ -5,7 +5,6 @@
 
 use mb_wire::id::NodeId;
 
-use crate::barrier::Barrier;
 use crate::durable::{self, DirRef};
 use crate::envelopes::read_whole;
 use crate::layout::Spool;
@@ -64,13 +63,7 @@ pub(crate) fn read_strict(dir: &DirRef) -> durable::Result<Option<Called>> {
 
 /// Replaces what is remembered of the calls to `node`; durable on return, and never neither the old nor the new.
 pub fn write(spool: &Spool, node: &NodeId, called: &Called, run: &Run) -> durable::Result<()> {
-    let dir = spool.make(&[&node.to_string()])?;
-    let (temporary, file) = run.write("call-", called.to_text().as_bytes())?;
-    file.sync()?;
-    run.dir().rename(temporary.as_ref(), &*dir, CALL.as_ref())?;
-    let mut barrier = Barrier::new();
-    barrier.dir(&dir);
-    barrier.wait()
+    run.replace(&spool.make(&[&node.to_string()])?, CALL, called.to_text().as_bytes())
 }
 
 #[cfg(test)]

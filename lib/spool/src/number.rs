@@ -1,6 +1,5 @@
 //! Small state files that hold one number: `FLOOR`, `day`, `doubt`, `due`.
 
-use crate::barrier::Barrier;
 use crate::durable::{self, DirRef};
 use crate::envelopes::read_whole;
 use crate::run::Run;
@@ -27,12 +26,7 @@ pub fn read_strict(dir: &DirRef, name: &str) -> durable::Result<Option<u64>> {
 
 /// Replaces the number in the file `name`; durable on return, and never neither the old nor the new.
 pub fn write(dir: &DirRef, name: &str, number: u64, run: &Run) -> durable::Result<()> {
-    let (temporary, file) = run.write("number-", format!("{number}\n").as_bytes())?;
-    file.sync()?;
-    run.dir().rename(temporary.as_ref(), &**dir, name.as_ref())?;
-    let mut barrier = Barrier::new();
-    barrier.dir(dir);
-    barrier.wait()
+    run.replace(dir, name, format!("{number}\n").as_bytes())
 }
 
 #[cfg(test)]

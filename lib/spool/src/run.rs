@@ -93,6 +93,14 @@ impl Run {
         Ok((name, file))
     }
 
+    /// Replaces the small file `name` in `dir`; durable on return, and never neither the old nor the new.
+    pub fn replace(&self, dir: &DirRef, name: &str, bytes: &[u8]) -> durable::Result<()> {
+        let (temporary, file) = self.write("new-", bytes)?;
+        file.sync()?;
+        self.dir.rename(temporary.as_ref(), &**dir, name.as_ref())?;
+        dir.sync()
+    }
+
     /// Writes a small file into the run's folder and returns its name. Not synced.
     pub fn write(&self, prefix: &str, bytes: &[u8]) -> durable::Result<(String, FileRef)> {
         let (name, file) = self.create(prefix)?;

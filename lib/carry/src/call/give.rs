@@ -44,8 +44,6 @@ pub(super) struct Give<'a> {
     queue: Option<DirRef>,
     _lock: Option<LockGuard>,
     nice: u8,
-    /// Whether the other side has begun.
-    has_begun: bool,
     /// Whether all that waits is offered, and nothing of it stays.
     is_all: bool,
     /// Whether another call gives to the same node.
@@ -74,7 +72,6 @@ impl<'a> Give<'a> {
             queue: None,
             _lock: None,
             nice: 0,
-            has_begun: false,
             is_all: false,
             is_busy: false,
             is_winding_up: false,
@@ -89,7 +86,6 @@ impl<'a> Give<'a> {
 
     /// The other side is there. Another call that gives to the same node leaves nothing to this one.
     pub fn begin(&mut self, hello: Hello, options: CallOptions, watch: &mut dyn Watch) -> Result<(), CallError> {
-        self.has_begun = true;
         self.nice = hello.nice.min(options.nice);
         if !hello.take || !options.gives {
             return Ok(());
@@ -128,8 +124,7 @@ impl<'a> Give<'a> {
 
     /// Whether there is something to say without being told first.
     pub fn has_more(&self, session: &Session) -> bool {
-        self.has_begun
-            && !session.giving.is_done()
+        !session.giving.is_done()
             && (self.sending.is_some()
                 || session.giving.is_asked()
                 || session.giving.is_settled()

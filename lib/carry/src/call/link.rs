@@ -77,14 +77,19 @@ pub fn pipe(command: &[String]) -> io::Result<Link> {
     let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let (read, write) = child.stdout.take().zip(child.stdin.take()).ok_or(io::ErrorKind::BrokenPipe)?;
     let write = Closable(Arc::new(Mutex::new(Some(write))));
-    let (ending, cutting) = (write.clone(), write.clone());
+    let ending = write.clone();
+    let mut running = Some(RunningCommand { child, input: write.clone(), has_ended: false });
     Ok(Link {
         read: Box::new(read),
         write: Box::new(write),
         end: Box::new(move || {
             ending.close();
         }),
-        cut: Box::new(move |has_ended| end_command(&mut child, cutting.close(), has_ended)),
+        cut: Box::new(move |has_ended| {
+            if let Some(mut running) = running.take() {
+                running.has_ended = has_ended;
+            }
+        }),
         waits_for_end: true,
     })
 }
@@ -119,19 +124,28 @@ impl Write for Closable {
     }
 }
 
-/// A command that still talks must not outlive the call. One that has ended what it says may have something to do yet, as
-/// a toss: it is left alone.
-fn end_command(child: &mut Child, hears: bool, has_ended: bool) {
-    let until = Instant::now() + LAST_WORDS;
-    while hears && !has_ended && matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(5));
+/// A command that still talks must not outlive its link. One that has ended what it says may have something to do yet, as a
+/// toss: it is left alone.
+struct RunningCommand {
+    child: Child,
+    input: Closable,
+    has_ended: bool,
+}
+
+impl Drop for RunningCommand {
+    fn drop(&mut self) {
+        let hears = self.input.close();
+        if self.has_ended {
+            let _ = self.child.try_wait();
+            return;
+        }
+        let until = Instant::now() + LAST_WORDS;
+        while hears && matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
-    if has_ended {
-        let _ = child.try_wait();
-        return;
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// A link that is our own standard input and output: inetd, ssh's forced command, the other half of a pipe.

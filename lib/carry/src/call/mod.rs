@@ -120,8 +120,6 @@ pub struct CallReport {
     pub in_len: u64,
     /// Bytes that an earlier call had brought.
     pub resumed_len: u64,
-    /// It was asked to stop, or its time was up, before all was said.
-    pub is_stopped: bool,
 }
 
 /// Claims the calls to `peer` for who makes them: one at a time. `None`: another program calls it at this moment. A second
@@ -148,19 +146,21 @@ pub struct Greeted {
     hello: Hello,
 }
 
-/// Begins to talk over a link whose handshake is done: says what we want, and waits for the other side to do so.
+/// Begins to talk over a link whose handshake is done: says what we want, and waits for the other side to do so, no longer
+/// than `patience`.
 pub fn greet(
     own: NodeId,
     link: Link,
     (sealer, opener): (Sealer, Opener),
     options: CallOptions,
+    patience: Duration,
 ) -> Result<Greeted, CallError> {
     let ping = (options.timeout / 3).max(PING_LEAST);
     let hello = Hello::new(options.takes, options.nice, ping.as_secs().clamp(1, 3600) as u16);
     let mut session = Session::new(own, hello);
     let pump = Pump::start(link, sealer, opener, Pace { rate: options.rate, ping })?;
     pump.send(session.take_output(Vec::new()));
-    let until = Instant::now() + options.timeout;
+    let until = Instant::now() + patience;
     let mut inbox = Inbox::default();
     while Instant::now() < until {
         match pump.wait(false, until) {
@@ -175,7 +175,7 @@ pub fn greet(
             }
         }
     }
-    Err(CallError::Silent(options.timeout.as_secs()))
+    Err(CallError::Silent(patience.as_secs()))
 }
 
 impl Greeted {
@@ -191,7 +191,7 @@ impl Greeted {
         watch: &mut dyn Watch,
     ) -> (CallReport, Result<(), CallError>) {
         let mut report = CallReport::default();
-        let Greeted { mut pump, inbox, session, hello } = self;
+        let Greeted { pump, inbox, session, hello } = self;
         // What the other side asked for counts from now on.
         pump.set_ping(Duration::from_secs(hello.ping_secs.into()));
         let now = Instant::now();
@@ -206,6 +206,8 @@ impl Greeted {
             report: &mut report,
             progressed: now,
             ends: options.max_time.map(|time| now + time),
+            is_winding_up: false,
+            is_up: false,
         };
         let done = call.all(hello);
         (report, done)
@@ -215,10 +217,10 @@ impl Greeted {
 /// Why the link has ended.
 fn cut(pump: &Pump) -> CallError {
     match pump.take_end() {
-        Some(End::Failed(cause)) => CallError::Broken(cause),
-        Some(End::Frame(error)) => error.into(),
-        Some(End::Message(error)) => CallError::message(error),
-        _ => CallError::Cut,
+        End::Failed(cause) => CallError::Broken(cause),
+        End::Frame(error) => error.into(),
+        End::Message(error) => CallError::message(error),
+        End::Closed => CallError::Cut,
     }
 }
 
@@ -233,8 +235,11 @@ struct Call<'a> {
     report: &'a mut CallReport,
     /// When the other side last said more than that it is there.
     progressed: Instant,
-    /// When the call must end, once it was asked to.
+    /// When its time is up, or, once it is, when the call must have ended.
     ends: Option<Instant>,
+    is_winding_up: bool,
+    /// Whether its time is up.
+    is_up: bool,
 }
 
 impl Call<'_> {
@@ -253,7 +258,8 @@ impl Call<'_> {
                 self.take.tidy(&self.session)?;
                 let deadline = Instant::now() + FAREWELL;
                 self.pump.finish(deadline);
-                Ok(())
+                // Perhaps not all was said.
+                if self.is_up { Err(CallError::TooLong) } else { Ok(()) }
             }
             Err(error) => {
                 if !matches!(error, CallError::Cut | CallError::Broken(_)) {
@@ -334,13 +340,14 @@ impl Call<'_> {
     fn check_time(&mut self) -> Result<(), CallError> {
         let now = Instant::now();
         let is_up = self.ends.is_some_and(|ends| now >= ends);
-        if is_up && self.report.is_stopped {
+        if is_up && self.is_up {
             return Err(CallError::TooLong);
         }
         if is_up {
+            self.is_up = true;
             self.ends = Some(now + FAREWELL);
             self.wind_up(false);
-        } else if self.options.stop.load(Ordering::Relaxed) && !self.report.is_stopped {
+        } else if self.options.stop.load(Ordering::Relaxed) && !self.is_winding_up {
             self.wind_up(true);
         }
         let (heard, told) = self.pump.last_heard();
@@ -353,7 +360,7 @@ impl Call<'_> {
 
     /// From now on nothing new is begun. The packet in hand is finished, if there is time.
     fn wind_up(&mut self, has_time: bool) {
-        self.report.is_stopped = true;
+        self.is_winding_up = true;
         self.give.wind_up(&mut self.session, has_time);
         self.take.wind_up(&mut self.session);
     }

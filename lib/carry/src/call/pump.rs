@@ -61,7 +61,9 @@ struct Shared {
     is_writing: bool,
     /// Nothing more is to be sent.
     is_closing: bool,
+    /// Why the link has ended, until somebody asks.
     end: Option<End>,
+    is_ended: bool,
     /// Whether the other side has ended what it says.
     has_ended: bool,
     /// What came of a message that was not whole when the link ended.
@@ -110,7 +112,9 @@ impl Queues {
 
     fn end(&self, end: End) {
         let mut shared = self.lock();
-        shared.end.get_or_insert(end);
+        if !std::mem::replace(&mut shared.is_ended, true) {
+            shared.end = Some(end);
+        }
         self.session.notify_all();
         self.reader.notify_all();
         self.writer.notify_all();
@@ -171,7 +175,7 @@ impl Pump {
     }
 
     /// From now on something is said at least this often.
-    pub fn set_ping(&mut self, ping: Duration) {
+    pub fn set_ping(&self, ping: Duration) {
         self.queues.lock().ping = Some(ping);
         self.queues.writer.notify_one();
     }
@@ -185,7 +189,7 @@ impl Pump {
                 self.queues.reader.notify_one();
                 return Turn::Came(bytes);
             }
-            if shared.end.is_some() {
+            if shared.is_ended {
                 return Turn::Ended;
             }
             if has_more && shared.outgoing_len < MOST_LEN && shared.write_error.is_none() {
@@ -233,17 +237,16 @@ impl Pump {
     }
 
     /// Why it has ended.
-    pub fn take_end(&self) -> Option<End> {
+    pub fn take_end(&self) -> End {
         let mut shared = self.queues.lock();
-        let failed = shared.write_error.take().map(End::Failed);
         match shared.end.take() {
-            Some(End::Closed) | None => failed.or(Some(End::Closed)),
-            end => end,
+            Some(End::Closed) | None => shared.write_error.take().map_or(End::Closed, End::Failed),
+            Some(end) => end,
         }
     }
 
-    /// Sends what is left, then ends the link; waits until `deadline` at the most. Whether all was sent.
-    pub fn finish(mut self, deadline: Instant) -> bool {
+    /// Sends what is left, then ends the link; waits until `deadline` at the most.
+    pub fn finish(mut self, deadline: Instant) {
         self.queues.lock().is_closing = true;
         self.queues.writer.notify_one();
         let is_sent = self.wait_for(deadline, |shared| {
@@ -251,9 +254,8 @@ impl Pump {
         });
         (self.end)();
         if is_sent && self.waits_for_end {
-            self.wait_for(deadline, |shared| shared.end.is_some());
+            self.wait_for(deadline, |shared| shared.is_ended);
         }
-        is_sent
     }
 
     /// `false`: the time is up, or the link has ended before.
@@ -268,7 +270,7 @@ impl Pump {
             shared.incoming_len = 0;
             self.queues.reader.notify_one();
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || shared.end.is_some() {
+            if left.is_zero() || shared.is_ended {
                 return false;
             }
             shared = self.queues.session.wait_timeout(shared, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -366,10 +368,10 @@ impl Reader {
     /// Waits for room. What comes after the end is dropped: only the link's own end is of interest then.
     fn hand_over(&self, bytes: Vec<u8>) {
         let mut shared = self.queues.lock();
-        while shared.incoming_len >= MOST_LEN && shared.end.is_none() {
+        while shared.incoming_len >= MOST_LEN && !shared.is_ended {
             shared = self.queues.reader.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
-        if shared.end.is_none() {
+        if !shared.is_ended {
             shared.incoming_len += bytes.len();
             shared.incoming.push_back(bytes);
             self.queues.session.notify_all();
@@ -408,7 +410,7 @@ impl Writer {
         let mut shared = self.queues.lock();
         let since = Instant::now();
         loop {
-            if shared.end.is_some() {
+            if shared.is_ended {
                 return None;
             }
             if let Some(messages) = shared.outgoing.pop_front() {

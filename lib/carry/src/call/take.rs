@@ -40,7 +40,6 @@ struct Open {
     envelope: Vec<u8>,
     bodies: Vec<BodyName>,
     missing_count: usize,
-    offer: Offer,
 }
 
 /// A body that an open packet lists.
@@ -76,7 +75,6 @@ pub(super) struct Take<'a> {
     has_refused: bool,
     /// What we did not take.
     pub not_taken: NotTaken,
-    offers: HashMap<PacketId, Offer>,
     open: HashMap<PacketId, Open>,
     bodies: HashMap<Root, Body>,
     /// Bodies that are to be asked for.
@@ -103,7 +101,6 @@ impl<'a> Take<'a> {
             is_winding_up: false,
             has_refused: false,
             not_taken: NotTaken::default(),
-            offers: HashMap::new(),
             open: HashMap::new(),
             bodies: HashMap::new(),
             todo: VecDeque::new(),
@@ -164,7 +161,6 @@ impl<'a> Take<'a> {
     fn refuse(&mut self, session: &mut Session, packet: PacketId, reason: Reason) {
         self.has_refused = true;
         self.not_taken.note(reason);
-        self.offers.remove(&packet);
         session.refuse(packet, reason);
     }
 
@@ -180,10 +176,7 @@ impl<'a> Take<'a> {
                 continue;
             }
             match self.objection(&offer, options)? {
-                None => {
-                    self.offers.insert(offer.packet, offer);
-                    wanted.push(offer.packet);
-                }
+                None => wanted.push(offer.packet),
                 Some(reason) => self.refuse(session, offer.packet, reason),
             }
         }
@@ -209,7 +202,9 @@ impl<'a> Take<'a> {
         if !self.open_part()? {
             return Ok(Some(Reason::Busy));
         }
-        let (packet_count, stored_len) = self.charge()?;
+        // To count costs a look at each name that is there.
+        let has_limit = options.most_packets.is_some() || options.most_bytes.is_some();
+        let (packet_count, stored_len) = if has_limit { self.charge()? } else { (0, 0) };
         let is_over = |most: Option<u64>, value: u64| most.is_some_and(|most| value > most);
         if is_over(options.most_packets, packet_count + 1)
             || is_over(options.most_bytes, stored_len.saturating_add(len))
@@ -221,7 +216,7 @@ impl<'a> Take<'a> {
             return Ok(Some(Reason::Room));
         }
         room.take(&[len]);
-        self.charge = Some((packet_count + 1, stored_len + len));
+        self.charge = has_limit.then_some((packet_count + 1, stored_len + len));
         Ok(None)
     }
 
@@ -265,14 +260,13 @@ impl<'a> Take<'a> {
         session: &mut Session,
         options: CallOptions,
     ) -> Result<(), CallError> {
-        let Some(offer) = self.offers.remove(&packet) else { return Ok(()) };
         let most = options.most_sharing as usize;
         let shares = |body: &BodyName| self.bodies.get(&body.root).is_some_and(|body| body.users.len() >= most);
         if prefix.bodies.iter().any(shares) {
             self.refuse(session, packet, Reason::Quota);
             return Ok(());
         }
-        let mut open = Open { envelope: bytes.to_vec(), bodies: prefix.bodies, missing_count: 0, offer };
+        let mut open = Open { envelope: bytes.to_vec(), bodies: prefix.bodies, missing_count: 0 };
         for (number, name) in open.bodies.iter().enumerate() {
             open.missing_count += usize::from(!self.use_body(packet, number as u16, name)?);
         }
@@ -449,7 +443,8 @@ impl<'a> Take<'a> {
         }
         landing.add(packet, &open.envelope, bodies)?;
         let roots = open.bodies.iter().map(|body| body.root).collect();
-        self.batch.push((packet, open.offer.envelope_len + open.offer.bodies_len, roots));
+        let len = open.envelope.len() as u64 + open.bodies.iter().map(|body| body.size).sum::<u64>();
+        self.batch.push((packet, len, roots));
         self.since.get_or_insert_with(Instant::now);
         Ok(())
     }
@@ -508,7 +503,6 @@ impl<'a> Take<'a> {
 
     /// Forgets a packet that does not come after all. What others need of its bodies is asked for anew.
     fn drop_packet(&mut self, packet: &PacketId) -> durable::Result<()> {
-        self.offers.remove(packet);
         let Some(open) = self.open.remove(packet) else { return Ok(()) };
         for name in &open.bodies {
             let Some(body) = self.bodies.get_mut(&name.root) else { continue };

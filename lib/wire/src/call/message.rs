@@ -172,12 +172,9 @@ pub enum Reason {
     Unwanted,
     /// The other side was asked to stop.
     Stopping,
-    /// Something failed over there.
-    Failed,
 }
 
-const REASONS: [Reason; 6] =
-    [Reason::Room, Reason::Quota, Reason::Busy, Reason::Unwanted, Reason::Stopping, Reason::Failed];
+const REASONS: [Reason; 5] = [Reason::Room, Reason::Quota, Reason::Busy, Reason::Unwanted, Reason::Stopping];
 
 impl Serialize for Reason {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -151,6 +151,8 @@ impl Dh for X25519 {
         if !self.may_agree(&public) {
             return Err(Error::Dh);
         }
+        #[cfg(test)]
+        AGREEMENTS.set(AGREEMENTS.get() + 1);
         let shared = secret.diffie_hellman(&PublicKey::from(public));
         if !shared.was_contributory() {
             return Err(Error::Dh);
@@ -158,6 +160,17 @@ impl Dh for X25519 {
         out.get_mut(..32).ok_or(Error::Dh)?.copy_from_slice(shared.as_bytes());
         Ok(())
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static AGREEMENTS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Key agreements that this thread has made.
+#[cfg(test)]
+pub(super) fn agreement_count() -> u32 {
+    AGREEMENTS.get()
 }
 
 struct ChaChaPoly(Option<ChaCha20Poly1305>);

@@ -163,7 +163,24 @@ fn a_stranger_a_wrong_number_and_another_protocol_are_told_apart_in_the_log() {
     assert_eq!(low_order, Some(HandshakeError::Reply));
 }
 
-/// The listener's secret is used once for a stranger: the second agreement is refused before it is made.
+/// Threat: 17.
+#[test]
+fn a_stranger_costs_one_key_agreement() {
+    let (north, south) = (secrets(1), secrets(2));
+    let cost = |known: &[&NodeSecrets], first: &[u8; FIRST_LEN]| {
+        let before = super::noise::agreement_count();
+        let _ = handshake::answer(&south, first, &callers(known), [4; 32]);
+        super::noise::agreement_count() - before
+    };
+    let (_, mut first) = handshake::call(&north, &south.id(), &south.call_public(), [3; 32]).unwrap();
+    assert_eq!(cost(&[&north], &first), 4, "a neighbour: es, ss, ee, se");
+    assert_eq!(cost(&[&secrets(3)], &first), 1, "one who knows our card");
+    first[60] ^= 1;
+    assert_eq!(cost(&[&north], &first), 1, "one who does not");
+    first[0] ^= 1;
+    assert_eq!(cost(&[&north], &first), 0, "one who speaks something else");
+}
+
 #[test]
 fn the_messages_of_a_handshake_have_one_length_and_new_keys_each_time() {
     let (north, south) = (secrets(1), secrets(2));
@@ -190,7 +207,7 @@ fn examples() -> Vec<Message<'static>> {
         Message::Leaves(&[2; 64]),
         Message::Data(&[3; CHUNK_LEN]),
         Message::Landed(vec![packet(1), packet(2)]),
-        Message::Refuse(vec![(packet(1), Reason::Room), (packet(2), Reason::Failed)]),
+        Message::Refuse(vec![(packet(1), Reason::Room), (packet(2), Reason::Stopping)]),
         Message::Withdraw(vec![packet(1)]),
         Message::Done(Rest::Nothing),
         Message::Ping,
