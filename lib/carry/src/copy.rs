@@ -52,11 +52,16 @@ pub enum CopyError {
 
 /// Whether `file` is the body `name`: read to the end and hashed.
 pub fn is_body(file: &FileRef, name: &BodyName, work: Work) -> Result<bool, CopyError> {
-    match go_through(file, name, work, |_, _| Ok(())) {
-        Ok(()) => Ok(true),
+    match leaves_of(file, name, work) {
+        Ok(_) => Ok(true),
         Err(CopyError::Damaged) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The leaves of the body `name`, which `file` is: read to the end and hashed.
+pub(crate) fn leaves_of(file: &FileRef, name: &BodyName, work: Work) -> Result<Vec<Digest>, CopyError> {
+    go_through(file, name, work, |_, _| Ok(()))
 }
 
 /// Copies the body `name` over whatever is in `target`, which nobody else writes. After `Ok` the copy is whole; not
@@ -68,7 +73,10 @@ pub fn copy_body(source: &FileRef, name: &BodyName, target: &FileRef, work: Work
     if there > name.size {
         target.set_len(name.size).map_err(CopyError::Target)?;
     }
-    go_through(source, name, work, |offset, block| write_block(target, offset, block, there).map_err(CopyError::Target))
+    go_through(source, name, work, |offset, block| {
+        write_block(target, offset, block, there).map_err(CopyError::Target)
+    })?;
+    Ok(())
 }
 
 fn write_block(target: &FileRef, offset: u64, block: &[u8], there: u64) -> durable::Result<()> {
@@ -81,13 +89,13 @@ fn write_block(target: &FileRef, offset: u64, block: &[u8], there: u64) -> durab
     target.write_at(block, offset)
 }
 
-/// Reads the whole of a body, hashes it and hands each block with its offset to `use_block`, on several threads.
+/// Reads the whole of a body, hashes it and hands each block with its offset to `use_block`, on several threads. Its leaves.
 fn go_through(
     file: &FileRef,
     name: &BodyName,
     work: Work,
     use_block: impl Fn(u64, &[u8]) -> Result<(), CopyError> + Sync,
-) -> Result<(), CopyError> {
+) -> Result<Vec<Digest>, CopyError> {
     // The size is refused before anything is read: a file can claim any.
     let count = chunk_count(name.size).map_err(|_| CopyError::Damaged)?;
     if file.stat().map_err(CopyError::Source)?.len != name.size {
@@ -115,7 +123,7 @@ fn go_through(
         use_block(offset, block)
     })?;
     let tree = tree.into_inner().unwrap_or_default();
-    if !tree.is_empty() && root(name.size, &tree) == name.root { Ok(()) } else { Err(CopyError::Damaged) }
+    if !tree.is_empty() && root(name.size, &tree) == name.root { Ok(tree) } else { Err(CopyError::Damaged) }
 }
 
 /// Fills `buffer` with the next block; 0 at the end. A file that has become shorter is not what it was.
@@ -128,7 +136,8 @@ fn read_block(file: &FileRef, left: u64, offset: u64, buffer: &mut Vec<u8>) -> R
     }
 }
 
-fn read_full(file: &FileRef, into: &mut [u8], offset: u64) -> durable::Result<usize> {
+/// Fills `into`; how many bytes there were, fewer only at the end of the file.
+pub(crate) fn read_full(file: &FileRef, into: &mut [u8], offset: u64) -> durable::Result<usize> {
     let mut len = 0;
     while len < into.len() {
         match file.read_at(&mut into[len..], offset + len as u64)? {

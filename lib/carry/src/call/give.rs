@@ -1,22 +1,22 @@
 //! Our packets for the neighbour: from its `tx/` into the call, and out of `tx/` when it has them.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
-use mb_spool::blocks::for_each_block;
 use mb_spool::bodies::remove_packet;
 use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
 use mb_spool::envelopes::{self, Read};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
 use mb_spool::run::Run;
-use mb_wire::body::{CHUNK_LEN, chunk_count, leaves, root};
+use mb_wire::body::CHUNK_LEN;
 use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, LIST_MOST, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{BodyName, read_prefix};
 use mb_wire::hash::Digest;
 use mb_wire::id::{NodeId, PacketId};
 
 use super::{CallError, CallOptions, CallReport, NotTaken, Step};
+use crate::copy::{CopyError, Work, leaves_of, read_full};
 use crate::destination::Destination;
 use crate::error::CarryError;
 use crate::exchange::{Given, Request, Session};
@@ -336,10 +336,12 @@ impl<'a> Give<'a> {
         if matches!(ask.part, Part::From(_)) {
             return Ok(Ok((file, Vec::new())));
         }
-        Ok(match all_leaves(&file, body.size, threads) {
-            Ok(leaves) if root(body.size, &leaves) == root_of => Ok((file, leaves)),
-            Ok(_) => Err(CarryError::BodyDamaged { path, root: root_of }),
-            Err(error) => Err(error.into()),
+        // What is in hand is finished, whoever wants to stop.
+        let work = Work { threads, stop: &AtomicBool::new(false), progress: &|_| {} };
+        Ok(match leaves_of(&file, body, work) {
+            Ok(leaves) => Ok((file, leaves)),
+            Err(CopyError::Source(error) | CopyError::Target(error)) => Err(error.into()),
+            Err(CopyError::Damaged | CopyError::Stopped) => Err(CarryError::BodyDamaged { path, root: root_of }),
         })
     }
 
@@ -361,7 +363,12 @@ impl<'a> Give<'a> {
     ) -> Result<(), CallError> {
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let len = (sending.body.size - sending.offset).min(DATA_LEN as u64);
-        let read = session.give_data(len as usize, |data| read_full(&sending.file, data, sending.offset));
+        let read = session.give_data(len as usize, |data| {
+            // Of a file that became shorter the rest is zeros, which no leaf agrees with.
+            let there = read_full(&sending.file, data, sending.offset)?;
+            data[there..].fill(0);
+            Ok::<(), durable::Error>(())
+        });
         if let Err(error) = read {
             let packet = sending.packet;
             self.sending = None;
@@ -407,44 +414,4 @@ impl<'a> Give<'a> {
             self.not_taken.note(reason);
         }
     }
-}
-
-/// The leaves of a body, hashed on several threads.
-fn all_leaves(file: &FileRef, size: u64, threads: usize) -> durable::Result<Vec<Digest>> {
-    let count = chunk_count(size).unwrap_or_default() as usize;
-    let all: Mutex<Vec<Digest>> = Mutex::new(vec![[0; 32]; count]);
-    let mut next = 0;
-    let read = |buffer: &mut Vec<u8>| {
-        let offset = next;
-        buffer.resize((size - offset).min(DATA_LEN as u64) as usize, 0);
-        read_full(file, buffer, offset)?;
-        next += buffer.len() as u64;
-        Ok((next > offset).then_some(offset))
-    };
-    for_each_block(threads, read, |offset, block: &mut Vec<u8>| {
-        let hashes = leaves(block);
-        let first = (offset / CHUNK_LEN as u64) as usize;
-        // Poisoned only if another thread panicked, and then this one's work is lost with it.
-        if let Ok(mut all) = all.lock() {
-            all[first..first + hashes.len()].copy_from_slice(&hashes);
-        }
-        Ok::<(), durable::Error>(())
-    })?;
-    Ok(all.into_inner().unwrap_or_default())
-}
-
-/// Fills `into`; what a file that became shorter lacks reads as zeros, which no hash agrees with.
-fn read_full(file: &FileRef, into: &mut [u8], offset: u64) -> durable::Result<()> {
-    let mut len = 0;
-    while len < into.len() {
-        match file.read_at(&mut into[len..], offset + len as u64)? {
-            0 => into[len..].fill(0),
-            count => {
-                len += count;
-                continue;
-            }
-        }
-        break;
-    }
-    Ok(())
 }

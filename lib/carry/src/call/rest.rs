@@ -10,6 +10,8 @@ use mb_wire::call::message::DATA_CHUNKS_MOST;
 use mb_wire::hash::Digest;
 use mb_wire::id::PacketId;
 
+use crate::copy::read_full;
+
 /// Bytes that are compared at a time.
 const BLOCK_LEN: usize = DATA_CHUNKS_MOST * CHUNK_LEN;
 
@@ -48,12 +50,8 @@ pub(super) fn good_chunks(file: &FileRef, size: u64, expected: &[Digest]) -> dur
         let len = (there - offset).min(BLOCK_LEN as u64);
         // What is not a whole chunk, or the last one, counts for nothing.
         let len = if offset + len == size { len } else { len / CHUNK_LEN as u64 * CHUNK_LEN as u64 } as usize;
-        let mut read = 0;
-        while read < len {
-            match file.read_at(&mut block[read..len], offset + read as u64)? {
-                0 => return Ok(good),
-                count => read += count,
-            }
+        if read_full(file, &mut block[..len], offset)? < len {
+            break;
         }
         let found = leaves(&block[..len]);
         let right = found.iter().zip(&expected[good as usize..]).take_while(|(a, b)| a == b).count();
