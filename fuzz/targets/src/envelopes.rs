@@ -2,6 +2,8 @@
 
 use mb_wire::cbor;
 use mb_wire::envelope::{Content, EnvelopeError, Opened, PREFIX_MOST, open, packet_id, read_prefix};
+use mb_wire::route::Step;
+use mb_wire::seal::SealError;
 use mb_wire::size::{ENVELOPE_MOST, class};
 
 use crate::hand::{self, ALICE, BOB, EXCHANGE, FIXED_HEAD};
@@ -74,7 +76,10 @@ pub fn inner(data: &[u8]) {
             assert!(!is_signed || !matches!(refused, Some(EnvelopeError::Signature(_) | EnvelopeError::Key(_))));
         }
         // The seal is ours, and opens.
-        Err(error) => assert!(!matches!(error, EnvelopeError::Seal(_) | EnvelopeError::Prefix(_)), "{error}"),
+        Err(EnvelopeError::Seal(error)) => {
+            assert!(matches!(error, SealError::InnerLength | SealError::Class { .. } | SealError::Padding), "{error}");
+        }
+        Err(error) => assert!(!matches!(error, EnvelopeError::Prefix(_)), "{error}"),
     }
 }
 
@@ -88,6 +93,12 @@ fn read(opened: Opened) -> Option<EnvelopeError> {
     match opened.verify_hop(&ALICE.identity_key()) {
         Ok(Content::Letter(letter)) => {
             let _ = letter.verify(&ALICE.identity_key(), &prefix);
+            None
+        }
+        Ok(Content::Routed(routed)) => {
+            if let Ok(Step::Here(here)) = routed.open(BOB.id(), &EXCHANGE, &prefix) {
+                let _ = here.letter.verify(&ALICE.identity_key(), here.frame);
+            }
             None
         }
         Err(error) => Some(error),

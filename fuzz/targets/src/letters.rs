@@ -34,6 +34,7 @@ fn send(letter: &Letter) {
         };
     let opened = open(&file, BOB.id(), |_| Some(&*EXCHANGE)).expect("what is wrapped opens");
     let prefix = opened.prefix.clone();
-    let Content::Letter(read) = opened.verify_hop(&ALICE.identity_key()).expect("signed by alice");
+    let content = opened.verify_hop(&ALICE.identity_key()).expect("signed by alice");
+    let Content::Letter(read) = content else { panic!("a letter was wrapped") };
     assert!(read.verify(&ALICE.identity_key(), &prefix).is_ok_and(|(_, read)| read == *letter));
 }

@@ -189,7 +189,10 @@ impl View {
             self.stops = Some("the node that handed it over is not known here".into());
             return Ok(None);
         };
-        let Content::Letter(signed) = opened.verify_hop(&neighbour.card.identity)?;
+        let Content::Letter(signed) = opened.verify_hop(&neighbour.card.identity)? else {
+            self.stops = Some("it is under way by a route".into());
+            return Ok(None);
+        };
         let author = NodeView::new(&signed.author(), reader.nodes);
         let letter = view.letter.insert(LetterView { id: signed.id().to_string(), author, content: None });
         let Some(author) = reader.nodes.node(&signed.author()) else {

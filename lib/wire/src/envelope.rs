@@ -16,12 +16,13 @@ use crate::hash::{Digest, Label, hash, lp};
 use crate::id::{KeyTag, NodeId, Root};
 use crate::key::{ExchangeSecret, NodeSecrets, key_tag};
 use crate::letter::{LetterError, SignedLetter};
-use crate::prefix::{self, NO_STAMP, PrefixCore, SEALED_LEAST};
-use crate::seal::{Context, SealError, Sealing};
+use crate::prefix::{self, NO_STAMP, PrefixCore};
+use crate::route::{RouteError, Routed};
+use crate::seal::{Agreement, Context, SEALED_LEAST, SealError};
 use crate::sign::{self, Signature};
 use crate::size::{self, ENVELOPE_MOST};
 
-pub use crate::prefix::{BODIES_MOST, BodyName, PREFIX_MOST, Prefix, packet_id, read_prefix};
+pub use crate::prefix::{BODIES_MOST, BodyName, PREFIX_MOST, Prefix, list_hash, packet_id, read_prefix};
 pub use crate::seal::Address;
 
 /// How many more times a packet may be wrapped, at its author.
@@ -66,20 +67,6 @@ pub enum EnvelopeError {
     /// The seal does not open.
     #[error("envelope {0}")]
     Seal(#[from] SealError),
-    /// The length of what is sealed does not fit into it.
-    #[error("envelope's sealed part claims a length beyond its end")]
-    InnerLength,
-    /// The file is not of the size class that it should be.
-    #[error("envelope is filled up to {found} bytes instead of {expected}")]
-    Class {
-        /// The class of what it holds.
-        expected: u64,
-        /// Its length.
-        found: usize,
-    },
-    /// Padding that is not zero.
-    #[error("envelope is filled up with something else than zeros")]
-    Padding,
     /// What is sealed is no such structure.
     #[error("envelope's sealed part {0}")]
     Inner(CborError),
@@ -95,6 +82,9 @@ pub enum EnvelopeError {
     /// The letter inside breaks a rule.
     #[error(transparent)]
     Letter(#[from] LetterError),
+    /// The route inside breaks a rule.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// What should be sealed does not fit into one.
     #[error("envelope would have {0} bytes, more than the {ENVELOPE_MOST} allowed")]
     Long(u64),
@@ -106,6 +96,8 @@ pub enum EnvelopeError {
 pub enum Content {
     /// A letter for the node that the envelope is for.
     Letter(SignedLetter),
+    /// A packet under way: what it is here, [`Routed::open`] says.
+    Routed(Box<Routed>),
 }
 
 /// The same as it is read.
@@ -113,20 +105,26 @@ pub enum Content {
 #[serde(rename_all = "lowercase")]
 enum ContentItem {
     Letter(Signed),
+    Routed(Box<Routed>),
 }
 
 impl Content {
     fn check_in(&self, prefix: &Prefix) -> Result<(), EnvelopeError> {
-        let Content::Letter(letter) = self;
-        Ok(letter.check_in(prefix)?)
+        match self {
+            Content::Letter(letter) => Ok(letter.check_in(&prefix.into())?),
+            Content::Routed(routed) => Ok(routed.check()?),
+        }
     }
 }
 
 impl TryFrom<ContentItem> for Content {
     type Error = EnvelopeError;
 
-    fn try_from(ContentItem::Letter(signed): ContentItem) -> Result<Content, EnvelopeError> {
-        Ok(Content::Letter(SignedLetter::from_signed(signed)?))
+    fn try_from(item: ContentItem) -> Result<Content, EnvelopeError> {
+        match item {
+            ContentItem::Letter(signed) => Ok(Content::Letter(SignedLetter::from_signed(signed)?)),
+            ContentItem::Routed(routed) => routed.check().map(|()| Content::Routed(routed)).map_err(Into::into),
+        }
     }
 }
 
@@ -152,7 +150,7 @@ pub struct Wrap<'a> {
     pub nice: u8,
     /// How many more times it may be wrapped: [`HOPS_MOST`] at the author.
     pub hops: u8,
-    /// The ticket: the bodies that the letter lists.
+    /// The ticket: the bodies that the letter lists, or those that leave with what is under way.
     pub bodies: &'a [BodyName],
     /// What is sealed.
     pub content: &'a Content,
@@ -180,14 +178,15 @@ pub fn wrap(node: &NodeSecrets, wrap: &Wrap) -> Result<Vec<u8>, EnvelopeError> {
     let core = wrap.core();
     let content = cbor::encode_secret(wrap.content);
     let coins = wrap.coins(node, &cbor::encode(&core), &content);
-    let sealing = Sealing::new(&coins, Context::Envelope, wrap.to)?;
-    let mut head = cbor::bytes_item(&cbor::encode(&core.with(sealing.share, sealing.commit)));
+    let agreement = Agreement::new(&coins, Context::Envelope, wrap.to)?;
+    let mut head = cbor::bytes_item(&cbor::encode(&core.with(agreement.share, agreement.commit)));
     head.push(NO_STAMP);
     let prefix = wrap.check(&head)?;
     let (from, hops) = (node.id(), wrap.hops);
     let sig = node.sign(Label::Hop, &[&hop(&prefix, from, hops, &hash(Label::Hop, &[&content]))]);
     let inner = cbor::encode_secret(&Inner { sig, from, hops, content: wrap.content });
-    fill(head, &inner, sealing)
+    let len = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
+    if len > ENVELOPE_MOST as u64 { Err(EnvelopeError::Long(len)) } else { Ok(agreement.seal(&head, &inner)) }
 }
 
 impl Wrap<'_> {
@@ -199,21 +198,6 @@ impl Wrap<'_> {
         self.content.check_in(&prefix)?;
         Ok(prefix)
     }
-}
-
-/// Lays out and seals the file.
-fn fill(head: Vec<u8>, inner: &[u8], sealing: Sealing) -> Result<Vec<u8>, EnvelopeError> {
-    let class = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
-    if class > ENVELOPE_MOST as u64 {
-        return Err(EnvelopeError::Long(class));
-    }
-    let mut file = vec![0; class as usize];
-    let (clear, sealed) = file.split_at_mut(head.len());
-    clear.copy_from_slice(&head);
-    sealed[..4].copy_from_slice(&(inner.len() as u32).to_be_bytes());
-    sealed[4..4 + inner.len()].copy_from_slice(inner);
-    sealing.seal(clear, sealed);
-    Ok(file)
 }
 
 /// What the hop signature covers, behind its label.
@@ -261,31 +245,13 @@ pub fn open<K: Borrow<ExchangeSecret>>(
         return Err(EnvelopeError::To(prefix.to));
     }
     let secret = find_key(prefix.tag).ok_or(EnvelopeError::NoKey(prefix.tag))?;
-    let sealing = Sealing::find(secret.borrow(), Context::Envelope, to, prefix.share, &prefix.commit)?;
-    let (head, sealed) = file.split_at(prefix.head_len);
-    let mut buf = Zeroizing::new(sealed.to_vec());
-    sealing.open(head, &mut buf)?;
-    let inner: Inner<ContentItem> = cbor::decode(unfill(&buf, head.len())?).map_err(EnvelopeError::Inner)?;
+    let agreement = Agreement::find(secret.borrow(), Context::Envelope, to, prefix.share, &prefix.commit)?;
+    let inner = agreement.open(file, prefix.head_len)?;
+    let inner: Inner<ContentItem> = cbor::decode(&inner).map_err(EnvelopeError::Inner)?;
     check_hops(inner.hops)?;
     let content_digest = hash(Label::Hop, &[&cbor::encode_secret(&inner.content)]);
     let Inner { sig, from, hops, content } = inner;
     Ok(Opened { prefix, from, hops, sig, content_digest, content })
-}
-
-/// The inner part of an opened one, which still has the tag behind it. Checks length, class and padding.
-fn unfill(opened: &[u8], head_len: usize) -> Result<&[u8], EnvelopeError> {
-    let (len, rest) = opened.split_first_chunk::<4>().ok_or(EnvelopeError::Short)?;
-    let rest = &rest[..rest.len() - crate::aead::TAG_LEN];
-    let len = u32::from_be_bytes(*len) as usize;
-    let (inner, padding) = rest.split_at_checked(len).ok_or(EnvelopeError::InnerLength)?;
-    let (expected, found) = (size::class((head_len + len + SEALED_LEAST) as u64), head_len + opened.len());
-    if expected != found as u64 {
-        return Err(EnvelopeError::Class { expected, found });
-    }
-    if padding.iter().any(|&byte| byte != 0) {
-        return Err(EnvelopeError::Padding);
-    }
-    Ok(inner)
 }
 
 impl Opened {

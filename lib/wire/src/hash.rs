@@ -37,6 +37,20 @@ pub enum Label {
     Join,
     /// Name of a body.
     Root,
+    /// Key of a hop for its tag.
+    Mac,
+    /// Key of a hop for its route block.
+    Block,
+    /// Key of a hop for its payload.
+    Pay,
+    /// Keys of a hop for bodies.
+    Veil,
+    /// Tag of a route block.
+    Slot,
+    /// Payload of a route, as a hop gets it.
+    Load,
+    /// List of bodies.
+    List,
     /// Statement signature.
     Stmt,
     /// Identity seed, from a node's seed.
@@ -72,6 +86,13 @@ impl Label {
             Label::Leaf => "mailbag/1 leaf",
             Label::Join => "mailbag/1 join",
             Label::Root => "mailbag/1 root",
+            Label::Mac => "mailbag/1 mac",
+            Label::Block => "mailbag/1 block",
+            Label::Pay => "mailbag/1 pay",
+            Label::Veil => "mailbag/1 veil",
+            Label::Slot => "mailbag/1 slot",
+            Label::Load => "mailbag/1 load",
+            Label::List => "mailbag/1 list",
             Label::Stmt => "mailbag/1 stmt",
             Label::Ident => "mailbag/1 ident",
             Label::Call => "mailbag/1 call",

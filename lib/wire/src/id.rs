@@ -120,6 +120,11 @@ base32_id!(
     32
 );
 base32_id!(
+    /// A hop of a route: the tag of its block. 52 characters.
+    SlotTag,
+    32
+);
+base32_id!(
     /// A body: the hash of its size and the top of its tree. 52 characters.
     Root,
     32

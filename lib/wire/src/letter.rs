@@ -7,9 +7,9 @@ use thiserror::Error;
 
 use crate::body::{self, BodyKey, PLAIN_MOST};
 use crate::cbor::{self, CborError, Signed, Version};
-use crate::envelope::{BODIES_MOST, Prefix};
+use crate::envelope::{BODIES_MOST, BodyName, Prefix, list_hash};
 use crate::folder::{FileTime, check_mode, check_nanos};
-use crate::hash::{Label, hash};
+use crate::hash::{Digest, Label, hash};
 use crate::id::{LetterId, NodeId, Root};
 use crate::key::NodeSecrets;
 use crate::path::{self, PathError};
@@ -43,19 +43,19 @@ pub enum LetterError {
     /// A body that cannot hold its range.
     #[error("body {0} of the letter cannot hold what it should")]
     Body(usize),
-    /// The letter is for another node than the envelope.
-    #[error("letter is for {0}, not for the node that its envelope was sealed to")]
+    /// The letter is for another node than what it lies in.
+    #[error("letter is for {0}, not for the node that it was sealed to")]
     To(NodeId),
-    /// The envelope outlives the letter.
-    #[error("letter ends on day {letter}, before its envelope on day {envelope}")]
+    /// What it lies in outlives the letter.
+    #[error("letter ends on day {letter}, before what it lies in on day {frame}")]
     End {
         /// Last day of the letter.
         letter: u32,
-        /// Last day of the envelope.
-        envelope: u32,
+        /// Last day of what it lies in.
+        frame: u32,
     },
-    /// The envelope's bodies are others.
-    #[error("letter and envelope do not list the same bodies")]
+    /// The bodies that came with it are others.
+    #[error("letter lists other bodies than what it lies in")]
     Bodies,
     /// The key offered is not the author's.
     #[error("the key to verify the letter with is not that of its author {0}")]
@@ -63,6 +63,23 @@ pub enum LetterError {
     /// The signature is not the author's.
     #[error("signature does not match: the letter is not from its author {0}, or was altered")]
     Signature(NodeId),
+}
+
+/// What a letter lies in, an envelope or the last slot of a route: the two must agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The node that opened it.
+    pub to: NodeId,
+    /// Last day, counted from 1970-01-01, on which it is taken.
+    pub end: u32,
+    /// Which bodies came with it: their [`list_hash`].
+    pub list: Digest,
+}
+
+impl From<&Prefix> for Frame {
+    fn from(prefix: &Prefix) -> Frame {
+        Frame { to: prefix.to, end: prefix.end, list: list_hash(prefix.bodies.iter().copied()) }
+    }
 }
 
 /// How a body's plaintext holds its range of the payload.
@@ -236,7 +253,7 @@ impl Letter {
     pub fn sign(&self, node: &NodeSecrets) -> SignedLetter {
         let bytes = cbor::encode_secret(self);
         let signature = node.sign(Label::Letter, &[&bytes]);
-        SignedLetter { signed: Signed(bytes, signature), letter: self.clone() }
+        SignedLetter { signed: Signed(bytes, signature), letter: Box::new(self.clone()) }
     }
 
     /// Length of the payload.
@@ -266,17 +283,21 @@ impl Letter {
         }
     }
 
-    /// Everything that can be said of a letter and the envelope around it.
-    fn check_in(&self, prefix: &Prefix) -> Result<(), LetterError> {
+    /// Everything that can be said of a letter and what it lies in.
+    fn check_in(&self, frame: &Frame) -> Result<(), LetterError> {
         self.check()?;
-        if self.to != prefix.to {
+        if self.to != frame.to {
             return Err(LetterError::To(self.to));
         }
-        if self.end < prefix.end {
-            return Err(LetterError::End { letter: self.end, envelope: prefix.end });
+        if self.end < frame.end {
+            return Err(LetterError::End { letter: self.end, frame: frame.end });
         }
-        let same = self.bodies.iter().map(|body| (body.root, body.size));
-        if same.eq(prefix.bodies.iter().map(|body| (body.root, body.size))) { Ok(()) } else { Err(LetterError::Bodies) }
+        if self.list_hash() == frame.list { Ok(()) } else { Err(LetterError::Bodies) }
+    }
+
+    /// The [`list_hash`] of its bodies.
+    pub fn list_hash(&self) -> Digest {
+        list_hash(self.bodies.iter().map(|body| BodyName { root: body.root, size: body.size }))
     }
 }
 
@@ -285,7 +306,7 @@ impl Letter {
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedLetter {
     signed: Signed,
-    letter: Letter,
+    letter: Box<Letter>,
 }
 
 impl SignedLetter {
@@ -295,7 +316,7 @@ impl SignedLetter {
     }
 
     pub(crate) fn from_signed(signed: Signed) -> Result<SignedLetter, LetterError> {
-        let letter = cbor::decode(&signed.0)?;
+        let letter = Box::new(cbor::decode(&signed.0)?);
         Ok(SignedLetter { signed, letter })
     }
 
@@ -309,9 +330,9 @@ impl SignedLetter {
         LetterId::from_bytes(hash(Label::Letter, &[&self.signed.0]))
     }
 
-    /// Verifies signature, limits, and that letter and envelope belong together; `identity` is the author's key. Only
+    /// Verifies signature, limits, and that letter and frame belong together; `identity` is the author's key. Only
     /// then is the letter to be had.
-    pub fn verify(self, identity: &[u8; 32], prefix: &Prefix) -> Result<(LetterId, Letter), LetterError> {
+    pub fn verify(self, identity: &[u8; 32], frame: impl Into<Frame>) -> Result<(LetterId, Letter), LetterError> {
         let author = self.author();
         if NodeId::of(identity) != author {
             return Err(LetterError::Key(author));
@@ -320,13 +341,13 @@ impl SignedLetter {
         if !sign::verify(identity, Label::Letter, &[bytes], signature) {
             return Err(LetterError::Signature(author));
         }
-        self.check_in(prefix)?;
-        Ok((self.id(), self.letter))
+        self.check_in(&frame.into())?;
+        Ok((self.id(), *self.letter))
     }
 
     /// The rules that a writer can check without the author's key.
-    pub(crate) fn check_in(&self, prefix: &Prefix) -> Result<(), LetterError> {
-        self.letter.check_in(prefix)
+    pub(crate) fn check_in(&self, frame: &Frame) -> Result<(), LetterError> {
+        self.letter.check_in(frame)
     }
 }
 

@@ -42,6 +42,8 @@ pub mod letter;
 pub mod size;
 // To a public key, from anybody.
 pub mod seal;
+// Hop after hop: slots, payload, veils.
+pub mod route;
 // The clear beginning of an envelope.
 mod prefix;
 // A packet's small file: made and opened.

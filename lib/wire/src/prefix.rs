@@ -9,8 +9,9 @@ use crate::body;
 use crate::card::SUITE;
 use crate::cbor::{self, Version};
 use crate::envelope::EnvelopeError;
-use crate::hash::{Digest, Label, hash};
+use crate::hash::{Digest, Hasher, Label, hash};
 use crate::id::{KeyTag, NodeId, PacketId, Root};
+use crate::seal::SEALED_LEAST;
 use crate::size;
 
 /// Longest prefix, in bytes.
@@ -19,8 +20,6 @@ pub const PREFIX_MOST: usize = 65_536;
 pub const BODIES_MOST: usize = 1_024;
 /// The stamp that stands for none: CBOR null.
 pub(crate) const NO_STAMP: u8 = 0xf6;
-/// Length of `n` and tag: no sealed part is shorter.
-pub(crate) const SEALED_LEAST: usize = 4 + 16;
 
 /// A body by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +41,16 @@ impl From<BodyName> for (Root, u64) {
     fn from(body: BodyName) -> (Root, u64) {
         (body.root, body.size)
     }
+}
+
+/// The hash of a list of bodies, in their order (format.md, section 10): says which they are without naming one.
+pub fn list_hash(bodies: impl IntoIterator<Item = BodyName>) -> Digest {
+    let mut hasher = Hasher::new(Label::List);
+    for BodyName { root, size } in bodies {
+        hasher.update(root.as_bytes());
+        hasher.update(&size.to_be_bytes());
+    }
+    hasher.finish()
 }
 
 /// What stands in an envelope for all to see. Comes from [`read_prefix`] only, and keeps every rule then; whether the

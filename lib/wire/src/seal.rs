@@ -9,18 +9,28 @@ use crate::card::SUITE;
 use crate::hash::{Digest, Label, hash, keyed, lp};
 use crate::id::NodeId;
 use crate::key::ExchangeSecret;
+use crate::size;
+
+/// Length of what is sealed besides the content: its length, and the tag. No sealed part is shorter.
+pub(crate) const SEALED_LEAST: usize = 4 + aead::TAG_LEN;
 
 /// What is sealed: a ciphertext of one context cannot stand in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     /// The sealed part of an envelope.
     Envelope,
+    /// The keys of a hop.
+    Route,
+    /// A letter that comes by a route.
+    Letter,
 }
 
 impl Context {
     fn as_str(self) -> &'static str {
         match self {
             Context::Envelope => "envelope",
+            Context::Route => "route",
+            Context::Letter => "letter",
         }
     }
 }
@@ -37,6 +47,20 @@ pub enum SealError {
     /// The box does not open.
     #[error("does not open: it was altered")]
     Altered,
+    /// The length of what is sealed does not fit into it.
+    #[error("claims that more is sealed in it than fits")]
+    InnerLength,
+    /// It is not of the size class that it should be.
+    #[error("is filled up to {found} bytes instead of {expected}")]
+    Class {
+        /// The class of what it holds.
+        expected: u64,
+        /// Its length.
+        found: usize,
+    },
+    /// Padding that is not zero.
+    #[error("is filled up with something else than zeros")]
+    Padding,
 }
 
 /// A recipient: the node and the exchange key (public) to seal to.
@@ -48,19 +72,20 @@ pub struct Address {
     pub exchange: [u8; 32],
 }
 
-/// The result of the key schedule: opens or seals one box.
-pub(crate) struct Sealing {
+/// What both sides of a key agreement come to: the source of the key that seals once, or of a hop's keys.
+pub(crate) struct Agreement {
     pub(crate) share: [u8; 32],
     pub(crate) commit: Digest,
-    key: Zeroizing<Digest>,
+    /// `x` of format.md.
+    extracted: Zeroizing<Digest>,
 }
 
-impl Sealing {
+impl Agreement {
     /// The writer's side. `coins` depend on all that is sealed, so that no key comes twice for different content.
-    pub(crate) fn new(coins: &[u8; 32], context: Context, to: &Address) -> Result<Sealing, SealError> {
+    pub(crate) fn new(coins: &[u8; 32], context: Context, to: &Address) -> Result<Agreement, SealError> {
         let secret = ExchangeSecret::from_random(*coins);
         let shared = secret.agree(&to.exchange).ok_or(SealError::LowOrder)?;
-        Ok(Sealing::schedule(context, secret.public(), to, &shared))
+        Ok(Agreement::schedule(context, secret.public(), to, &shared))
     }
 
     /// The reader's side: compares the commitment.
@@ -70,33 +95,57 @@ impl Sealing {
         to: NodeId,
         share: [u8; 32],
         commit: &Digest,
-    ) -> Result<Sealing, SealError> {
+    ) -> Result<Agreement, SealError> {
         let shared = secret.agree(&share).ok_or(SealError::LowOrder)?;
         let address = Address { id: to, exchange: secret.public() };
-        let sealing = Sealing::schedule(context, share, &address, &shared);
+        let agreement = Agreement::schedule(context, share, &address, &shared);
         // No need for constant time: the commitment is public, and whoever sends may know it.
-        if sealing.commit == *commit { Ok(sealing) } else { Err(SealError::Commitment) }
+        if agreement.commit == *commit { Ok(agreement) } else { Err(SealError::Commitment) }
     }
 
-    fn schedule(context: Context, share: [u8; 32], to: &Address, shared: &[u8; 32]) -> Sealing {
+    fn schedule(context: Context, share: [u8; 32], to: &Address, shared: &[u8; 32]) -> Agreement {
         let parts: [&[u8]; 6] = [&[SUITE], context.as_str().as_bytes(), &share, &to.exchange, to.id.as_bytes(), shared];
         let lens = parts.map(lp);
         let prefixed: Vec<&[u8]> = lens.iter().zip(parts).flat_map(|(len, part)| [len.as_slice(), part]).collect();
         let extracted = Zeroizing::new(hash(Label::Seal, &prefixed));
-        Sealing {
-            share,
-            commit: keyed(&extracted, Label::Commit, &[]),
-            key: Zeroizing::new(keyed(&extracted, Label::Key, &[])),
+        Agreement { share, commit: keyed(&extracted, Label::Commit, &[]), extracted }
+    }
+
+    /// A key of its own for each label and parts.
+    pub(crate) fn derive(&self, label: Label, parts: &[&[u8]]) -> Zeroizing<Digest> {
+        Zeroizing::new(keyed(&self.extracted, label, parts))
+    }
+
+    /// `head`, which is authenticated, and `inner`, sealed and filled up so that the whole is of a size class. Spent by it: a
+    /// key seals once.
+    pub(crate) fn seal(self, head: &[u8], inner: &[u8]) -> Vec<u8> {
+        let class = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
+        let mut file = vec![0; class as usize];
+        let (clear, sealed) = file.split_at_mut(head.len());
+        clear.copy_from_slice(head);
+        let (len, rest) = sealed.split_at_mut(4);
+        len.copy_from_slice(&(inner.len() as u32).to_be_bytes());
+        rest[..inner.len()].copy_from_slice(inner);
+        aead::seal(&self.derive(Label::Key, &[]), &aead::ONCE, clear, sealed);
+        file
+    }
+
+    /// What is sealed behind the first `head_len` bytes of `file`.
+    pub(crate) fn open(self, file: &[u8], head_len: usize) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (head, sealed) = file.split_at(head_len);
+        let mut buf = Zeroizing::new(sealed.to_vec());
+        let key = self.derive(Label::Key, &[]);
+        let opened = aead::open(&key, &aead::ONCE, head, &mut buf).map_err(|_| SealError::Altered)?;
+        let (len, rest) = opened.split_first_chunk::<4>().ok_or(SealError::InnerLength)?;
+        let len = u32::from_be_bytes(*len) as usize;
+        let (inner, padding) = rest.split_at_checked(len).ok_or(SealError::InnerLength)?;
+        let expected = size::class((head_len + len + SEALED_LEAST) as u64);
+        if expected != file.len() as u64 {
+            return Err(SealError::Class { expected, found: file.len() });
         }
-    }
-
-    /// Seals `buf` in place: plaintext, then 16 bytes for the tag. Spent by it: a key seals once.
-    pub(crate) fn seal(self, associated: &[u8], buf: &mut [u8]) {
-        aead::seal(&self.key, &aead::ONCE, associated, buf);
-    }
-
-    /// Opens `buf` in place.
-    pub(crate) fn open(self, associated: &[u8], buf: &mut [u8]) -> Result<(), SealError> {
-        aead::open(&self.key, &aead::ONCE, associated, buf).map(|_| ()).map_err(|_| SealError::Altered)
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err(SealError::Padding);
+        }
+        Ok(Zeroizing::new(inner.to_vec()))
     }
 }

@@ -246,7 +246,7 @@ fn no_wrapping_that_breaks_a_limit_is_made() {
     for hops in [0, 17] {
         assert_eq!(world.wrap_as(&world.letter(), |w| w.hops = hops), Err(EnvelopeError::Hops(hops)));
     }
-    let late = LetterError::End { letter: 20_000, envelope: 20_001 };
+    let late = LetterError::End { letter: 20_000, frame: 20_001 };
     assert_eq!(world.wrap_as(&world.letter(), |w| w.end += 1), Err(late.into()));
     let mut letter = world.letter();
     (letter.inline, letter.bodies) = (None, vec![listed(1, 5), listed(1, 5)]);

@@ -255,7 +255,7 @@ fn envelope(vector: &Json) -> Reading {
     if !vector["sender_seed"].is_null() {
         made_anew(vector, &file, &prefix, hops, &content);
     }
-    let Content::Letter(letter) = content;
+    let Content::Letter(letter) = content else { return Err("no letter".into()) };
     let (id, letter) = letter.verify(&fixed(vector, "author"), &prefix).map_err(words)?;
     Ok(json!({
         "packet": packet_id(&file).to_string(), "prefix": prefix_json(&prefix), "from": from.to_string(),

@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The neighbour may not hand us anything.
     #[error("{0} may not hand packets to us ([link] from = false)")]
     NoNeighbour(String),
+    /// We do not relay for the neighbour.
+    #[error("{0} may not have packets relayed by us")]
+    NoRelay(String),
     /// We do not know the author.
     #[error("written by a node that is not known here: {0}")]
     UnknownAuthor(NodeId),
@@ -143,7 +146,7 @@ impl Refusal {
     pub fn class(&self) -> Class {
         match self {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) => Class::UnknownName,
-            Refusal::NoNeighbour(_) | Refusal::NoFiles(_) => Class::Refused,
+            Refusal::NoNeighbour(_) | Refusal::NoRelay(_) | Refusal::NoFiles(_) => Class::Refused,
             Refusal::DoubtedDate { .. }
             | Refusal::TooMuchWaiting(_)
             | Refusal::FolderFull { .. }
@@ -190,7 +193,9 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Deliv
     let opened = envelope::open(file, known.own, |tag| known.keys.find(tag))?;
     let prefix = opened.prefix.clone();
     let from = known.nodes.node(&opened.from).ok_or(Refusal::UnknownNeighbour(opened.from))?;
-    let Content::Letter(signed) = opened.verify_hop(&from.card.identity)?;
+    let Content::Letter(signed) = opened.verify_hop(&from.card.identity)? else {
+        return Err(Refusal::NoRelay(from.name.clone()));
+    };
     if !from.link.from {
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }

@@ -31,10 +31,10 @@ fn layouts() -> Vec<Vector> {
     };
     let claim = |plain: &mut Vec<u8>, n: u32| plain[..4].copy_from_slice(&n.to_be_bytes());
     vec![
-        plain("inner_length_beyond", "n goes a byte beyond the end", "beyond its end", &|p| {
+        plain("inner_length_beyond", "n goes a byte beyond the end", "than fits", &|p| {
             claim(p, p.len() as u32 - 3);
         }),
-        plain("inner_length_2_32", "n is 2^32 - 1", "beyond its end", &|p| claim(p, u32::MAX)),
+        plain("inner_length_2_32", "n is 2^32 - 1", "than fits", &|p| claim(p, u32::MAX)),
         plain("inner_length_short", "n is a byte too small", "something else than zeros", &|p| add(p, -1)),
         plain("inner_length_0", "n is 0", "instead of 512", &|p| claim(p, 0)),
         plain("inner_length_with_zeros", "n takes a zero of the padding with it", "deterministic", &|p| add(p, 1)),

@@ -39,7 +39,13 @@ fn fields() -> Vec<Vector> {
             "to",
             bytes(id(CAROL).as_bytes()),
         ),
-        value("letter_ends_before_envelope", "the letter ends a day early", "before its envelope", "end", int(20_089)),
+        value(
+            "letter_ends_before_envelope",
+            "the letter ends a day early",
+            "before what it lies in",
+            "end",
+            int(20_089),
+        ),
         value("letter_end_2_32", "day 2^32", "wrong form", "end", int(1_i64 << 32)),
         value("letter_salt_15_bytes", "a salt that is too short", "wrong form", "salt", bytes([1; 15])),
         value("letter_time_2_53", "a time of 2^53", "time is out of range", "time", int(1_i64 << 53)),
@@ -161,13 +167,13 @@ fn lists() -> Vec<Vector> {
     );
     vec![
         both,
-        list_of("letter_bodies_swapped", "the bodies in another order", "same bodies", &|b| b.swap(0, 1)),
-        list_of("letter_bodies_one_less", "a body of the envelope is not listed", "same bodies", &|b| b.truncate(1)),
-        list_of("letter_bodies_one_more", "a body that the envelope does not list", "same bodies", &|b| {
+        list_of("letter_bodies_swapped", "the bodies in another order", "other bodies", &|b| b.swap(0, 1)),
+        list_of("letter_bodies_one_less", "a body of the envelope is not listed", "other bodies", &|b| b.truncate(1)),
+        list_of("letter_bodies_one_more", "a body that the envelope does not list", "other bodies", &|b| {
             b.push(b[0].clone());
         }),
-        item("letter_body_other_root", "another root than in the envelope", "same bodies", 0, bytes([9; 32])),
-        item("letter_body_other_size", "another size than in the envelope", "same bodies", 1, int(1017)),
+        item("letter_body_other_root", "another root than in the envelope", "other bodies", 0, bytes([9; 32])),
+        item("letter_body_other_size", "another size than in the envelope", "other bodies", 1, int(1017)),
         item("letter_body_key_31_bytes", "a key that is too short", "wrong form", 2, bytes([9; 31])),
         item("letter_body_codec_2", "a codec that is not known", "unknown codec 2", 4, int(2)),
         item("letter_body_six_items", "a body with a sixth item", "deterministic", 5, int(0)),

@@ -65,7 +65,7 @@ impl World {
     pub fn read(&self, file: &[u8]) -> Result<(LetterId, Letter), EnvelopeError> {
         let opened = self.open(file)?;
         let prefix = opened.prefix.clone();
-        let Content::Letter(letter) = opened.verify_hop(&self.alice.identity_key())?;
+        let Content::Letter(letter) = opened.verify_hop(&self.alice.identity_key())? else { panic!("no letter in it") };
         Ok(letter.verify(&self.alice.identity_key(), &prefix)?)
     }
 }
