@@ -36,7 +36,8 @@ enum Command {
         name: Option<String>,
         /// Its card [standard input, one a line]
         card: Option<String>,
-        #[arg(long, hide = true, value_name = "NODE")]
+        /// By way of this node, which is known already [directly]
+        #[arg(long, value_name = "NODE")]
         via: Option<String>,
         /// Where the node is called, tcp://HOST:PORT or pipe:COMMAND; more than one is fine
         #[arg(long = "address", value_name = "A", value_parser = Address::parse_loose)]
@@ -85,8 +86,15 @@ impl Arguments for Args {
     }
 }
 
-/// What a card is taken in with: a name for its node, and the node's addresses.
-type Given<'a> = (Option<&'a str>, &'a [Address]);
+/// What a card is taken in with.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    /// What to call its node.
+    name: Option<&'a str>,
+    addresses: &'a [Address],
+    /// The local name of the relay on the way to it.
+    via: Option<&'a str>,
+}
 
 fn main() -> ExitCode {
     mb_cli::main(run)
@@ -96,8 +104,15 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let mut home = program.home()?;
     match args.command {
         Command::Card { nodes, all } => cards(program, &home, &nodes, all),
-        Command::Add { via: Some(_), .. } => return Err(Complaint::not_built("--via").into()),
-        Command::Add { name, card, addresses, .. } => return add(program, &mut home, name, card, &addresses),
+        Command::Add { name, card, via, addresses } => {
+            let via = via.map(|word| Ok::<_, Failed>(home.node(&word)?.name.clone())).transpose()?;
+            return add(
+                program,
+                &mut home,
+                card,
+                Given { name: name.as_deref(), addresses: &addresses, via: via.as_deref() },
+            );
+        }
         Command::List { json } => home.nodes().for_each(|node| list(program, node, json)),
         Command::Show { name, json } => show(program, &home, home.node(&name)?, json),
         Command::Rename { old, new } => home.rename_node(&old, &new)?,
@@ -127,24 +142,18 @@ fn cards(program: &mut Program, home: &Home, nodes: &[String], all: bool) {
 }
 
 /// A single operand that looks like a card is one: the other end's `mb-node card` pasted.
-fn add(
-    program: &mut Program,
-    home: &mut Home,
-    name: Option<String>,
-    card: Option<String>,
-    addresses: &[Address],
-) -> Result<(), Failed> {
-    let (name, card) = match (name, card) {
-        (Some(word), None) if looks_like(&word, "mbcard1") => (None, Some(word)),
-        other => other,
+fn add(program: &mut Program, home: &mut Home, card: Option<String>, given: Given) -> Result<(), Failed> {
+    let (given, card) = match (given.name, card) {
+        (Some(word), None) if looks_like(word, "mbcard1") => (Given { name: None, ..given }, Some(word.to_owned())),
+        (_, card) => (given, card),
     };
-    if [&name, &card].into_iter().flatten().any(|word| looks_like(word, "mbse")) {
+    if [given.name, card.as_deref()].into_iter().flatten().any(|word| looks_like(word, "mbse")) {
         let remedy = "a card is what mb-node card prints; others may have seen the secret now";
         return Err(Complaint::new(Class::Usage, "add: that is a secret, not a card").with_remedy(remedy).into());
     }
     match card {
-        Some(text) => take_in(program, home, (name.as_deref(), addresses), "card", &text),
-        None => add_from_input(program, home, (name.as_deref(), addresses)),
+        Some(text) => take_in(program, home, given, "card", &text),
+        None => add_from_input(program, home, given),
     }
 }
 
@@ -159,11 +168,11 @@ fn add_from_input(program: &mut Program, home: &mut Home, given: Given) -> Resul
     let lines = mb_cli::input_lines(io::stdin().lock())?;
     match (lines.len(), given) {
         (0, _) => return Err(Complaint::new(Class::NoInput, "standard input: no card").into()),
-        (2.., (Some(name), _)) => {
+        (2.., Given { name: Some(name), .. }) => {
             let line = format!("name \"{name}\": standard input has several cards");
             return Err(Complaint::new(Class::Usage, line).into());
         }
-        (2.., (None, [_, ..])) => {
+        (2.., Given { addresses: [_, ..], .. }) => {
             return Err(Complaint::new(Class::Usage, "--address: standard input has several cards").into());
         }
         _ => {}
@@ -179,21 +188,25 @@ fn add_from_input(program: &mut Program, home: &mut Home, given: Given) -> Resul
 fn take_in(program: &mut Program, home: &mut Home, given: Given, place: &str, text: &str) -> Result<(), Failed> {
     let card = Card::parse(text.trim()).map_err(|e| Complaint::new(Class::Data, format!("{place}: {e}")))?;
     let id = card.id();
-    match home.add_node(given.0, card, given.1)? {
+    match home.add_node(given.name, card, given.addresses, given.via)? {
         Added::New(name) => program.say(format!("{name}\t{}", in_groups(&id.to_string()))),
-        Added::Known(name) => return keeps_addresses(home, &name, given.1),
+        Added::Known(name) => return keeps_its_file(home, &name, given),
         Added::Ourselves => {}
     }
     Ok(())
 }
 
-/// The file of a known node is its owner's: other addresses than it names are not written, and that is said.
-fn keeps_addresses(home: &Home, name: &str, addresses: &[Address]) -> Result<(), Failed> {
-    if addresses.is_empty() || home.node(name)?.addresses == addresses {
-        return Ok(());
-    }
-    let line = format!("{name}: --address: the node is known already, with other addresses");
-    let remedy = format!("write them into {}", home.node_path(name).display());
+/// The file of a known node is its owner's: other addresses or ways than it names are not written, and that is said.
+fn keeps_its_file(home: &Home, name: &str, given: Given) -> Result<(), Failed> {
+    let node = home.node(name)?;
+    let other_addresses = !given.addresses.is_empty() && node.addresses != given.addresses;
+    let other_way = given.via.is_some_and(|via| node.roads.first().is_none_or(|road| road != &[via]));
+    let line = match (other_addresses, other_way) {
+        (true, _) => format!("{name}: --address: the node is known already, with other addresses"),
+        (_, true) => format!("{name}: --via: the node is known already, by another way"),
+        (false, false) => return Ok(()),
+    };
+    let remedy = format!("write it into {}", home.node_path(name).display());
     Err(Complaint::new(Class::Refused, line).with_remedy(remedy).into())
 }
 
@@ -214,10 +227,12 @@ fn show(program: &mut Program, home: &Home, node: &KnownNode, as_json: bool) {
         "created": node.card.created,
         "card": node.card.to_text(),
         "addresses": node.addresses,
+        "roads": node.roads,
         "file": is_known.then(|| home.node_path(&node.name)),
         "send": node.send,
         "accept": node.accept,
         "link": node.link,
+        "relay": node.relay,
         "call": node.calls,
     });
     if as_json {

@@ -2,9 +2,11 @@
 
 use clap::{Parser, ValueEnum};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
+use mb_node::config::KnownNode;
 use mb_node::home::Home;
 use mb_node::send::{Compress, Input, Options, Place, Recipient, SendError, Sender, split_list};
 use mb_node::toss::{Event, Scope};
+use mb_node::way::relays;
 use mb_spool::day;
 use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
@@ -25,6 +27,10 @@ struct Args {
     /// To whom; PATH/ is a folder at the other end, PATH a new name
     #[arg(short, long, value_name = "NODE[:PATH]", required = true)]
     to: Vec<OsString>,
+
+    /// By way of these relays, nearest first [the first of the node's roads]
+    #[arg(long, value_name = "NODE,NODE...", value_delimiter = ',')]
+    via: Vec<String>,
 
     /// Name at the other end, for a single FILE
     #[arg(long, value_name = "NAME")]
@@ -95,6 +101,7 @@ Examples:
   mb-send -t south report.pdf                 it keeps its name
   mb-send -t south:reports/ -t east *.pdf     one body each, for two nodes
   tar c src | mb-send -t south:src.tar -      standard input, of any length
+  mb-send --via hub,sat -t far report.pdf     by way of hub, then sat
   mb-send --once $@ -t south: $< >$@          in a makefile: sent once";
 
 impl Arguments for Args {
@@ -139,11 +146,17 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     sent.iter().for_each(|packet| program.say(packet.to_string()));
     drop(run);
     if !args.no_toss && recipients.iter().any(|to| to.node.id() == spool.own()) {
-        program.toss(&home, &spool, &secrets, &Scope { from: vec![spool.own()] }, &mut |program, event| {
-            if let Event::Delivered(delivered) = event {
-                program.detail(format_args!("{}: here", delivered.path.display()));
-            }
-        })?;
+        program.toss(
+            &home,
+            &spool,
+            &secrets,
+            &Scope { from: vec![spool.own()], ..Scope::default() },
+            &mut |program, event| {
+                if let Event::Delivered(delivered) = event {
+                    program.detail(format_args!("{}: here", delivered.path.display()));
+                }
+            },
+        )?;
     }
     Ok(())
 }
@@ -198,17 +211,23 @@ fn usage(line: &str) -> Failed {
 }
 
 fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec<Recipient<'a>>, Failed> {
-    let mut recipients = args.to.iter().map(|words| recipient(words, home)).collect::<Result<Vec<_>, _>>()?;
+    let mut recipients =
+        args.to.iter().map(|words| recipient(words, &args.via, home)).collect::<Result<Vec<_>, _>>()?;
     if input_count > 1 && recipients.iter().any(|to| matches!(to.place, Place::As(_))) {
         return Err(usage("several FILEs cannot have one name: end the PATH with /"));
     }
     if args.copy_self {
-        recipients.push(Recipient { node: home.itself(), words: "--copy-self".into(), place: Place::Keep });
+        recipients.push(Recipient {
+            node: home.itself(),
+            via: Vec::new(),
+            words: "--copy-self".into(),
+            place: Place::Keep,
+        });
     }
     Ok(recipients)
 }
 
-fn recipient<'a>(words: &OsStr, home: &'a Home) -> Result<Recipient<'a>, Failed> {
+fn recipient<'a>(words: &OsStr, via: &[String], home: &'a Home) -> Result<Recipient<'a>, Failed> {
     let bytes = words.as_bytes();
     let (node, path) = match bytes.iter().position(|byte| *byte == b':') {
         Some(colon) => (&bytes[..colon], &bytes[colon + 1..]),
@@ -219,7 +238,24 @@ fn recipient<'a>(words: &OsStr, home: &'a Home) -> Result<Recipient<'a>, Failed>
         Complaint::new(Class::Usage, format!("{shown}: {cause}"))
             .with_remedy("PATH is relative to the other node's folder for us")
     })?;
-    Ok(Recipient { node: home.node(&String::from_utf8_lossy(node))?, words: shown.into_owned(), place })
+    let node = home.node(&String::from_utf8_lossy(node))?;
+    Ok(Recipient { node, via: way(node, via, home)?, words: shown.into_owned(), place })
+}
+
+/// The relays on the way to `node`: those of `--via`, else those of the node's first road. To ourselves nothing goes by relays.
+fn way<'a>(node: &KnownNode, via: &[String], home: &'a Home) -> Result<Vec<&'a KnownNode>, Failed> {
+    let (own, to) = (home.itself().id(), node.id());
+    let find = |word: &str| home.node(word);
+    match via {
+        _ if to == own => Ok(Vec::new()),
+        [] => relays(own, to, &node.roads[0], find).map_err(|error| {
+            let file = home.node_path(&node.name);
+            Complaint::new(Class::Config, format!("{}: roads: {error}", file.display())).into()
+        }),
+        via => {
+            relays(own, to, via, find).map_err(|error| Complaint::of(&error, |line| format!("--via: {line}")).into())
+        }
+    }
 }
 
 fn say_what_would_be_sent(program: &Program, inputs: &[Input], recipients: &[Recipient]) {

@@ -22,6 +22,10 @@ struct Args {
     #[arg(long, value_name = "NODE")]
     from: Vec<String>,
 
+    /// Leave what is on its way to other nodes
+    #[arg(long)]
+    no_relay: bool,
+
     /// Bring packets back from bad/ and try them again
     #[arg(long)]
     retry: bool,
@@ -38,7 +42,7 @@ struct Args {
     #[arg(long)]
     json: bool,
 
-    /// Exit 3 if nothing was delivered
+    /// Exit 3 if nothing was delivered, and nothing went on
     #[arg(long)]
     require_work: bool,
 
@@ -71,7 +75,8 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         return Err(Complaint::new(Class::Usage, "packets are named only with --retry").into());
     }
     let home = program.home()?;
-    let scope = Scope { from: args.from.iter().map(|word| Ok(home.node(word)?.id())).collect::<Result<_, Failed>>()? };
+    let from = args.from.iter().map(|word| Ok(home.node(word)?.id())).collect::<Result<_, Failed>>()?;
+    let scope = Scope { from, no_relay: args.no_relay };
     let spool = program.spool(&home)?;
     if args.dry_run {
         return say_what_waits(program, &spool);
@@ -109,6 +114,10 @@ fn toss(
         Event::Delivered(delivered) => {
             count += 1;
             say(program, delivered, as_json);
+        }
+        Event::Relayed { packet, next, became } => {
+            count += 1;
+            program.detail(format_args!("{packet}: goes on to {next} as {became}"));
         }
         Event::Waits { packet, missing } => {
             program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));

@@ -23,11 +23,6 @@ impl Complaint {
         Complaint { class, line: words(failure.to_string()), remedy }
     }
 
-    /// An option whose work is not built yet.
-    pub fn not_built(option: &str) -> Complaint {
-        Complaint::new(Class::Usage, format!("{option}: not built yet"))
-    }
-
     /// The same with what the user can do about it.
     pub fn with_remedy(self, remedy: impl Into<String>) -> Complaint {
         Complaint { remedy: Some(remedy.into()), ..self }

@@ -43,6 +43,7 @@ impl Program {
             spool,
             spool_path: &spool_path,
             nodes: home,
+            secrets,
             keys: &keys,
             open: &real::open_folder,
             now: now_secs(),

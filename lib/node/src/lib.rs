@@ -8,6 +8,8 @@ pub mod config;
 pub mod home;
 /// The node's exchange keys.
 pub mod keys;
+/// The relays by which a packet goes.
+pub mod way;
 /// Send: files, folders and streams become packets.
 pub mod send;
 /// Names from outside, reduced to what is safe here.

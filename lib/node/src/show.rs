@@ -8,7 +8,8 @@ use mb_spool::date::{day_text, time_text};
 use mb_wire::envelope::{self, BodyName, Content, EnvelopeError, Prefix};
 use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::id::NodeId;
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Frame, Kind, Letter, LetterBody};
+use mb_wire::route::{RouteError, Step};
 use serde::Serialize;
 
 use crate::keys::ExchangeKeys;
@@ -66,8 +67,23 @@ pub struct OpenedView {
     pub from: NodeView,
     /// How many more times it may be wrapped.
     pub hops: u8,
+    /// Our slot, where it came by a route.
+    pub route: Option<RouteView>,
     /// The letter inside.
     pub letter: Option<LetterView>,
+}
+
+/// Our slot of a route: what is for other hops is sealed to them.
+#[derive(Debug, Serialize)]
+pub struct RouteView {
+    /// The next hop; none where the route ends here.
+    pub next: Option<NodeView>,
+    /// Priority with which it goes on.
+    pub nice: Option<u8>,
+    /// Last day on which it goes on.
+    pub end: String,
+    /// Whether its bodies change at each hop.
+    pub onion: bool,
 }
 
 /// A letter. What only its verified content says is in `content`.
@@ -183,15 +199,30 @@ impl View {
     /// Verifies hop and letter as far as the signers are known, and notes what they say.
     fn fill(&mut self, opened: envelope::Opened, reader: &Reader) -> Result<Option<Letter>, EnvelopeError> {
         let (from, prefix) = (opened.from, opened.prefix.clone());
-        let view = OpenedView { from: NodeView::new(&from, reader.nodes), hops: opened.hops, letter: None };
+        let view =
+            OpenedView { from: NodeView::new(&from, reader.nodes), hops: opened.hops, route: None, letter: None };
         let view = self.opened.insert(view);
         let Some(neighbour) = reader.nodes.node(&from) else {
             self.stops = Some("the node that handed it over is not known here".into());
             return Ok(None);
         };
-        let Content::Letter(signed) = opened.verify_hop(&neighbour.card.identity)? else {
-            self.stops = Some("it is under way by a route".into());
-            return Ok(None);
+        let (signed, frame) = match opened.verify_hop(&neighbour.card.identity)? {
+            Content::Letter(signed) => (signed, Frame::from(&prefix)),
+            Content::Routed(routed) => {
+                let Some(key) = reader.keys.find(routed.key()) else {
+                    self.stops = Some(RouteError::NoKey(routed.key()).to_string());
+                    return Ok(None);
+                };
+                let step = routed.open(reader.own, key, &prefix)?;
+                view.route = Some(RouteView::new(&step, reader.nodes));
+                match step {
+                    Step::Here(here) => (here.letter, here.frame),
+                    Step::Onward(_) => {
+                        self.stops = Some("the rest is for other nodes".into());
+                        return Ok(None);
+                    }
+                }
+            }
         };
         let author = NodeView::new(&signed.author(), reader.nodes);
         let letter = view.letter.insert(LetterView { id: signed.id().to_string(), author, content: None });
@@ -199,7 +230,7 @@ impl View {
             self.stops = Some("the node that wrote the letter is not known here".into());
             return Ok(None);
         };
-        let (_, verified) = signed.verify(&author.card.identity, &prefix)?;
+        let (_, verified) = signed.verify(&author.card.identity, frame)?;
         letter.content = Some(ContentView::new(&verified));
         Ok(Some(verified))
     }
@@ -239,6 +270,9 @@ impl OpenedView {
     fn put(&self, lines: &mut Lines) {
         lines.put("from", self.from.text());
         lines.put("hops", self.hops);
+        if let Some(route) = &self.route {
+            route.put(lines);
+        }
         let Some(letter) = &self.letter else { return };
         lines.put("letter", &letter.id);
         lines.put("author", letter.author.text());
@@ -254,6 +288,31 @@ impl OpenedView {
         for (number, body) in content.bodies.iter().enumerate() {
             lines.put(&format!("range {number}"), format!("{} bytes in {}, {}", body.bytes, body.root, body.codec));
         }
+    }
+}
+
+impl RouteView {
+    fn new(step: &Step, names: &dyn Nodes) -> RouteView {
+        match step {
+            Step::Onward(onward) => RouteView {
+                next: Some(NodeView::new(&onward.next, names)),
+                nice: Some(onward.nice),
+                end: day_text(onward.end),
+                onion: onward.veils.is_some(),
+            },
+            Step::Here(here) => {
+                RouteView { next: None, nice: None, end: day_text(here.frame.end), onion: here.veils.is_some() }
+            }
+        }
+    }
+
+    fn put(&self, lines: &mut Lines) {
+        lines.put("next", self.next.as_ref().map_or("its route ends here".into(), NodeView::text));
+        if let Some(nice) = self.nice {
+            lines.put("next nice", nice);
+        }
+        lines.put("route ends", &self.end);
+        lines.put("onion", if self.onion { "yes" } else { "no" });
     }
 }
 

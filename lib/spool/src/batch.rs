@@ -1,4 +1,4 @@
-//! Make, commit, publish: a batch of packets that is sent whole or not at all.
+//! Make, commit, publish: a batch of packets that is sent whole or not at all; or, of what is relayed, packet by packet.
 //!
 //! A batch is made in `tmp/RUN/out/`, synced once, and committed by one rename to `self/out/RUN`: before it nothing is
 //! sent, after it all is. Publishing links the names into `NODE/tx/` and shrinks the batch; it can be done by anybody,
@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mb_wire::envelope::packet_id;
-use mb_wire::id::{NodeId, PacketId, Root};
+use mb_wire::id::{NodeId, PacketId};
 
 use crate::barrier::Barrier;
 use crate::bodies::{self, exists, index, link_or_copy};
@@ -19,6 +19,8 @@ use crate::names::body_name;
 use crate::once::{self, OnceRecord};
 use crate::run::{Run, gone, remove_tree};
 
+/// The name of the batch that a run makes, in its folder.
+const OUT: &str = "out";
 /// The name of a batch's `--once` record.
 const ONCE: &str = "once";
 
@@ -36,20 +38,11 @@ struct State {
     barrier: Barrier,
 }
 
-/// A body that was written into the run's folder.
-#[derive(Debug, Clone)]
-pub struct MadeBody {
-    /// Its name there.
-    pub name: String,
-    /// Its name everywhere else.
-    pub root: Root,
-}
-
 impl<'a> Batch<'a> {
-    /// An empty batch, the only one of this run.
+    /// An empty batch; the run has no other at that time.
     pub fn new(spool: &'a Spool, run: &'a Run) -> durable::Result<Batch<'a>> {
-        run.dir().make_dir("out".as_ref(), DIR_MODE)?;
-        let out = run.dir().open_dir("out".as_ref())?;
+        run.dir().make_dir(OUT.as_ref(), DIR_MODE)?;
+        let out = run.dir().open_dir(OUT.as_ref())?;
         let mut state = State::default();
         state.barrier.dir(&out);
         Ok(Batch { spool, run, out, state: Mutex::new(state) })
@@ -60,12 +53,18 @@ impl<'a> Batch<'a> {
         self.state().barrier.file(file, self.run.dir(), name);
     }
 
-    /// Adds a packet: its envelope and the bodies that it lists, in that order.
-    pub fn add(&self, to: NodeId, envelope: &[u8], bodies: &[MadeBody]) -> durable::Result<PacketId> {
+    /// Adds a packet: its envelope and the bodies that it lists, in that order, by their names in `from`.
+    pub fn add<N: AsRef<str>>(
+        &self,
+        to: NodeId,
+        envelope: &[u8],
+        from: &DirRef,
+        bodies: &[N],
+    ) -> durable::Result<PacketId> {
         let packet = packet_id(envelope);
         let dir = self.node_dir(&to)?;
         for (number, body) in bodies.iter().enumerate() {
-            link_or_copy(self.run.dir(), &body.name, &dir, &body_name(&packet, number), self.run)?;
+            link_or_copy(from, body.as_ref(), &dir, &body_name(&packet, number), self.run)?;
         }
         let name = packet.to_string();
         let file = dir.create(name.as_ref(), FILE_MODE)?;
@@ -109,13 +108,23 @@ impl<'a> Batch<'a> {
         }
         barrier.wait()?;
         let committed = self.spool.make(&["self", "out"])?;
-        self.run.dir().rename("out".as_ref(), &*committed, self.run.name().as_ref())?;
+        self.run.dir().rename(OUT.as_ref(), &*committed, self.run.name().as_ref())?;
         committed.sync()?;
         publish(self.spool, self.run.name(), self.run)?;
         match record {
             Some(record) => once::read(self.spool, &record.name),
             None => Ok(None),
         }
+    }
+
+    /// Sends the batch, packet by packet: durable on return. For what is made again if a crash comes between: then some
+    /// are sent, and `tmp/RUN` holds the others.
+    pub fn publish(self) -> durable::Result<()> {
+        std::mem::take(&mut self.state().barrier).wait()?;
+        for node in std::mem::take(&mut self.state().nodes).into_keys() {
+            publish_node(self.spool, &self.out, node.to_string().as_ref(), self.run)?;
+        }
+        self.run.dir().remove_dir(OUT.as_ref())
     }
 }
 

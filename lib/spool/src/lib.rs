@@ -37,8 +37,10 @@ pub mod bodies;
 pub mod verify;
 /// Land: packets that somebody brought.
 pub mod land;
-/// Which letters were delivered.
+/// Which letters were delivered, which slots relayed.
 pub mod seen;
+/// What a neighbour's packets became.
+pub mod relayed;
 /// Exactly-once delivery of staged files.
 pub mod deliver;
 /// What could not be processed.

@@ -1,10 +1,11 @@
-//! `self/seen/`: which letters were delivered. The single arbiter of exactly-once.
+//! `self/seen/`: which letters were delivered, and which slots of routes were relayed. The single arbiter of exactly-once.
 //!
 //! A record is filed by the letter's own last day, so a look-up is one open and forgetting is one folder. `FLOOR` is
 //! written before a day is forgotten and never lowered; what ends on it or before it is refused whatever the clock
 //! says, so that forgetting opens no door for replays.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -104,8 +105,8 @@ pub fn find_day(spool: &Spool, day: u32) -> durable::Result<Option<DirRef>> {
     spool.find(&[&path[0], &path[1], &path[2]])
 }
 
-/// Looks a letter up in the folder of its day.
-pub fn look_up_in(dir: &DirRef, letter: &LetterId) -> durable::Result<Seen> {
+/// Looks a letter, or the slot of a route, up in the folder of its day.
+pub fn look_up_in(dir: &DirRef, letter: &impl Display) -> durable::Result<Seen> {
     let name = letter.to_string();
     match dir.stat(name.as_ref()) {
         Err(error) if error.is_missing() => return Ok(Seen::New),
@@ -192,9 +193,9 @@ impl DoneMark {
         Ok(DoneMark { name })
     }
 
-    /// Marks a letter as delivered, over its list. Not durable until the day's folder is synced; until then the list
+    /// Marks a letter as delivered, over its list, or a slot as relayed. Not durable until the day's folder is synced; until then the list
     /// stands, and the staged name's absence says the same.
-    pub fn settle(&self, dir: &DirRef, letter: &LetterId, run: &Run) -> durable::Result<()> {
+    pub fn settle(&self, dir: &DirRef, letter: &impl Display, run: &Run) -> durable::Result<()> {
         let name = run.fresh_name("done-");
         match run.dir().link(self.name.as_ref(), &**run.dir(), name.as_ref()) {
             Err(error) if error.is_unsupported() => run.dir().create(name.as_ref(), DONE_MODE)?.sync()?,
@@ -246,7 +247,7 @@ pub fn open_lists(spool: &Spool) -> durable::Result<Vec<StagedList>> {
         let dir = seen.open_dir(&day.name)?;
         for record in dir.list()? {
             let record = record?;
-            let Some(letter) = record.name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Some(letter) = record.name.to_str().and_then(|name| name.parse::<LetterId>().ok()) else { continue };
             if let Seen::Begun(list) = look_up_in(&dir, &letter)? {
                 lists.push(list);
             }

@@ -12,6 +12,7 @@ use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
 use mb_spool::land::Landing;
 use mb_spool::layout::{PART, Queue, Spool};
 use mb_spool::names::Name;
+use mb_spool::relayed;
 use mb_spool::run::{Run, gone};
 use mb_spool::waiting::tally;
 use mb_wire::body::{CHUNK_LEN, chunk_count};
@@ -246,6 +247,10 @@ impl<'a> Take<'a> {
                 let tally = tally(&dir)?;
                 charge = (charge.0 + tally.packet_count, charge.1 + tally.len);
             }
+        }
+        for ticket in relayed::tickets(self.spool, &self.peer)? {
+            let len = ticket.bodies.iter().fold(0u64, |len, body| len.saturating_add(body.size));
+            charge = (charge.0 + 1, charge.1.saturating_add(len));
         }
         self.charge = Some(charge);
         Ok(charge)

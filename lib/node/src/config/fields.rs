@@ -2,6 +2,7 @@
 
 use super::{check_name, parse_size};
 use mb_wire::card::Card;
+use mb_wire::route::ROUTE_MOST;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
 use std::path::PathBuf;
@@ -73,6 +74,21 @@ pub(super) fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D:
         0 => Err(de::Error::custom("a rate is at least 1 byte a second")),
         rate => Ok(Some(rate)),
     }
+}
+
+/// Ways to a node: at least one, each by at most seven relays.
+pub(super) fn roads<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<String>>, D::Error> {
+    let roads = Vec::<Vec<String>>::deserialize(from)?;
+    if roads.is_empty() {
+        return Err(de::Error::custom("no way at all; [[]] is directly"));
+    }
+    for road in &roads {
+        road.iter().try_for_each(|name| check_name(name)).map_err(de::Error::custom)?;
+        if road.len() >= ROUTE_MOST {
+            return Err(de::Error::custom(format!("{} relays; at most {} are allowed", road.len(), ROUTE_MOST - 1)));
+        }
+    }
+    Ok(roads)
 }
 
 /// A switch that can only be off, since what it switches is not built yet.

@@ -21,6 +21,9 @@ pub struct KnownNode {
     /// Where it is called, in the order in which they are tried.
     #[serde(default)]
     pub addresses: Vec<Address>,
+    /// Ways to reach it, in order: each the names of its relays, nearest first; none is directly.
+    #[serde(default = "directly", deserialize_with = "fields::roads")]
+    pub roads: Vec<Vec<String>>,
     /// How we send to it.
     #[serde(default)]
     pub send: Sending,
@@ -30,6 +33,9 @@ pub struct KnownNode {
     /// What it may hand to us, whoever wrote it.
     #[serde(default)]
     pub link: Link,
+    /// What is handed on for it and to it.
+    #[serde(default)]
+    pub relay: Relaying,
     /// `[[call]]`: when it is called and how, in the order of the file.
     #[serde(default, rename = "call")]
     pub calls: Vec<CallRule>,
@@ -102,11 +108,26 @@ pub struct Link {
     pub most_sharing: u32,
 }
 
+/// `[relay]`: what is handed on for it and to it, whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Relaying {
+    /// Whether what it hands to us goes on to other nodes.
+    pub from: bool,
+    /// Whether what others hand to us goes on to it.
+    pub to: bool,
+}
+
+/// One way: no relay.
+fn directly() -> Vec<Vec<String>> {
+    vec![Vec::new()]
+}
+
 /// All keys of `nodes/NAME.toml`.
 pub(super) const KEYS: Keys = &[
     ("card", Key::Value),
     ("addresses", Key::Value),
-    ("roads", Key::NotBuilt),
+    ("roads", Key::Value),
     ("send", Key::Table(&[("nice", Key::Value), ("ttl", Key::Value), ("keep", Key::Value), ("receipt", Key::Value)])),
     (
         "accept",
@@ -127,7 +148,7 @@ pub(super) const KEYS: Keys = &[
             ("most_sharing", Key::Value),
         ]),
     ),
-    ("relay", Key::NotBuilt),
+    ("relay", Key::Table(&[("from", Key::Value), ("to", Key::Value)])),
     ("exec", Key::NotBuilt),
     ("share", Key::NotBuilt),
     (
@@ -152,9 +173,11 @@ impl KnownNode {
             name: name.into(),
             card,
             addresses: Vec::new(),
+            roads: directly(),
             send: Sending::default(),
             accept: Accept::default(),
             link: Link::default(),
+            relay: Relaying::default(),
             calls: Vec::new(),
         }
     }
@@ -180,6 +203,12 @@ impl Default for Sending {
 impl Default for Accept {
     fn default() -> Self {
         Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep }
+    }
+}
+
+impl Default for Relaying {
+    fn default() -> Self {
+        Relaying { from: true, to: true }
     }
 }
 

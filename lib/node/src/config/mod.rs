@@ -22,7 +22,7 @@ pub use cron::Cron;
 pub(crate) use error::did_you_mean;
 pub use error::{ConfigError, Fault};
 pub(crate) use key::{KeyFile, SeedText};
-pub use known::{Accept, Keep, KnownNode, Link, Mode, Sending};
+pub use known::{Accept, Keep, KnownNode, Link, Mode, Relaying, Sending};
 pub use name::{check_name, name_from_host};
 pub use near::nearest;
 pub use size::parse_size;

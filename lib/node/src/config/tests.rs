@@ -153,8 +153,6 @@ fn a_mistyped_key_is_found_with_its_place_and_what_was_meant() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let table = [
-        ("roads = []", "n/south.toml:2:1: roads: not built yet"),
-        ("[relay]", "n/south.toml:2:2: relay: not built yet"),
         ("[exec.backup]", "n/south.toml:2:2: exec: not built yet"),
         ("[[share]]", "n/south.toml:2:3: share: not built yet"),
         ("[accept]\ngroup = \"x\"", "n/south.toml:3:1: accept.group: not built yet"),
@@ -184,6 +182,11 @@ fn a_value_beyond_its_limit_is_refused_at_its_place() {
         ("[accept]\nfiles = 1", "3:9: accept.files: invalid type: integer `1`, expected a boolean"),
         ("accept = 1", "2:10: accept: invalid type"),
         ("[send]\nnice = 1\nnice = 2", "4:1: duplicate key"),
+        ("roads = []", "2:9: roads: no way at all; [[]] is directly"),
+        ("roads = [\"hub\"]", "2:10: roads[0]: invalid type: string \"hub\", expected a sequence"),
+        ("roads = [[\"a/b\"]]", "2:9: roads: "),
+        (r#"roads = [["a", "b", "c", "d", "e", "f", "g", "h"]]"#, "2:9: roads: 8 relays; at most 7 are allowed"),
+        ("[relay]\nfrom = 1", "3:8: relay.from: invalid type: integer `1`, expected a boolean"),
         ("[send", "2:6: "),
     ];
     for (text, said) in table {
@@ -224,7 +227,7 @@ fn an_error_in_a_key_file_never_quotes_the_secret() {
 /// Every key of the list is one that serde takes: a key that only the list knew would be refused as unknown.
 #[test]
 fn the_list_of_keys_and_the_types_agree() {
-    let text = "addresses=[]\n[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
+    let text = "addresses=[]\nroads=[[]]\n[relay]\nfrom=true\nto=true\n[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
                 mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n[[call]]\ncron=\"* * * * *\"\nwhen=\"waiting\"\nnice=1\n\
                 direction=\"in\"\naddress=\"tcp://south\"\nrate=1\ntimeout=1\nmax_time=1\n";
     let built = |keys: Keys| keys.iter().filter(|(_, key)| !matches!(key, Key::NotBuilt)).count();

@@ -26,12 +26,18 @@ pub enum Added {
 }
 
 impl Home {
-    /// Takes in a card, under `name` or its own name; the new file also names `addresses`, if there are any. The same card
-    /// once more is fine, and its file stays as it is, whatever `addresses` says.
+    /// Takes in a card, under `name` or its own name; the new file also names `addresses` and the relay `via`, if there are
+    /// any. The same card once more is fine, and its file stays as it is, whatever these say.
     ///
     /// [`HomeError::OtherIdentity`] where the name is another node's, [`HomeError::KnownAs`] where the node has another name,
     /// [`HomeError::OtherCard`] where an older or newer card of it is held. Durable on return.
-    pub fn add_node(&mut self, name: Option<&str>, card: Card, addresses: &[Address]) -> Result<Added, HomeError> {
+    pub fn add_node(
+        &mut self,
+        name: Option<&str>,
+        card: Card,
+        addresses: &[Address],
+        via: Option<&str>,
+    ) -> Result<Added, HomeError> {
         let own_name = card.name.clone();
         let name = name.unwrap_or(&own_name);
         check_name(name).map_err(|why| HomeError::BadName { name: name.to_owned(), why })?;
@@ -39,7 +45,8 @@ impl Home {
             self.settle_known(&added)?;
             return Ok(added);
         }
-        let text = file_text(&card, addresses);
+        let roads = vec![via.map(str::to_owned).into_iter().collect()];
+        let text = file_text(&card, addresses, via);
         let nodes = sub_dir(&self.dir, NODES.as_ref(), DIR_MODE)?;
         match Writer::new(nodes)?.publish_new(&node_file(name), text.as_bytes(), CONFIG_MODE) {
             // Since we looked, another program made it.
@@ -47,7 +54,7 @@ impl Home {
             other => other?,
         }
         self.names.insert(card.id(), name.to_owned());
-        let node = KnownNode { addresses: addresses.to_vec(), ..KnownNode::new(name, card) };
+        let node = KnownNode { addresses: addresses.to_vec(), roads, ..KnownNode::new(name, card) };
         self.nodes.insert(name.to_owned(), node);
         Ok(Added::New(name.to_owned()))
     }
@@ -136,13 +143,16 @@ impl Home {
 }
 
 /// The text of a new file of a node.
-fn file_text(card: &Card, addresses: &[Address]) -> String {
-    let card = format!("card = \"{}\"\n", card.to_text());
-    if addresses.is_empty() {
-        return card;
+fn file_text(card: &Card, addresses: &[Address], via: Option<&str>) -> String {
+    let mut text = format!("card = \"{}\"\n", card.to_text());
+    if !addresses.is_empty() {
+        let list: toml::value::Array = addresses.iter().map(|address| address.to_string().into()).collect();
+        text += &format!("addresses = {}\n", toml::Value::from(list));
     }
-    let list: toml::value::Array = addresses.iter().map(|address| address.to_string().into()).collect();
-    format!("{card}addresses = {}\n", toml::Value::from(list))
+    if let Some(via) = via {
+        text += &format!("roads = [[\"{via}\"]]\n");
+    }
+    text
 }
 
 /// How `given` differs from the card that is held of the same node, in words.

@@ -7,13 +7,14 @@
 use super::guard::{self, quoted};
 use super::read::{self, NODES};
 use super::{Env, HomeError, find};
-use crate::config::{Config, KnownNode};
+use crate::config::{Config, KnownNode, nearest};
+use crate::way::{WayError, relays};
 use mb_spool::class::{Class, Failure};
 use mb_spool::day;
 use mb_spool::durable::{DirRef, real};
 use mb_spool::layout::Spool;
 use mb_wire::card::Card;
-use mb_wire::id::KeyTag;
+use mb_wire::id::{KeyTag, NodeId};
 use mb_wire::key::key_tag;
 use rustix::fs::Access;
 use std::collections::BTreeMap;
@@ -29,6 +30,14 @@ pub enum Unsound {
     /// No exchange key of a known node may be used any more.
     #[error("{}: nothing can be sent to it: every exchange key of its card has ended", .0.display())]
     Expired(PathBuf),
+    /// A way to a known node cannot be gone.
+    #[error("{}: roads: {cause}", file.display())]
+    Road {
+        /// The node's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        cause: WayError,
+    },
     /// The folder where its files go cannot be written to.
     #[error("{}: accept.folder: {}: {cause}", file.display(), folder.display())]
     Folder {
@@ -67,6 +76,9 @@ impl Failure for Unsound {
         Some(match self {
             Unsound::Home(error) => return error.remedy(),
             Unsound::Expired(file) => format!("put a newer card of that node into {}", file.display()),
+            Unsound::Road { cause, .. } => {
+                return cause.remedy().or_else(|| Some("name nodes that are known, nearest first".into()));
+            }
             Unsound::Folder { folder, cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
                 format!("mkdir -p {}", quoted(folder))
             }
@@ -117,7 +129,7 @@ impl Look<'_> {
         };
         let config = self.told(read::config(&dir, self.uid)).flatten();
         self.name(card.as_ref(), config.as_ref());
-        self.nodes(day::clock_day(now));
+        self.nodes(day::clock_day(now), card.as_ref().map(Card::id));
         let configured = config.as_ref().and_then(|config| config.spool.as_deref());
         let place = find::spool_path(spool, env, configured, dir.path());
         if let Some(place) = self.told(place) {
@@ -135,7 +147,7 @@ impl Look<'_> {
     }
 
     /// Each known node by itself, then what goes wrong between two.
-    fn nodes(&mut self, today: u32) {
+    fn nodes(&mut self, today: u32, own: Option<NodeId>) {
         let dir = match self.dir.open_dir(NODES.as_ref()) {
             Ok(dir) => dir,
             Err(error) if error.is_missing() => return,
@@ -151,8 +163,23 @@ impl Look<'_> {
             self.node(&dir.path().join(&file), &node, today);
             nodes.insert(node.name.clone(), node);
         }
+        self.roads(&nodes, own);
         let names = read::names_by_id(&self.dir, &nodes);
         self.told(names);
+    }
+
+    /// Ways lead by nodes that are known.
+    fn roads(&mut self, nodes: &BTreeMap<String, KnownNode>, own: Option<NodeId>) {
+        let find = |word: &str| {
+            let near = || nearest(word, nodes.keys().map(String::as_str)).map(str::to_owned);
+            nodes.get(word).ok_or_else(|| HomeError::UnknownNode { word: word.into(), near: near() })
+        };
+        for node in nodes.values() {
+            let own = own.unwrap_or(node.id());
+            let causes = node.roads.iter().filter_map(|road| relays(own, node.id(), road, find).err());
+            let file = self.dir.path().join(NODES).join(read::node_file(&node.name));
+            self.found.extend(causes.map(|cause| Unsound::Road { file: file.clone(), cause }));
+        }
     }
 
     fn node(&mut self, file: &Path, node: &KnownNode, today: u32) {

@@ -147,7 +147,7 @@ fn south() -> Card {
 
 /// mb-node add.
 fn add(world: &World) -> Result<Added, HomeError> {
-    Home::open_in(world.root(CONFIG_FS), uid(world))?.add_node(None, south(), &[])
+    Home::open_in(world.root(CONFIG_FS), uid(world))?.add_node(None, south(), &[], None)
 }
 
 /// Threat: 23.

@@ -1,9 +1,9 @@
 //! Letters and envelopes: one of each for every recipient of an input.
 
-use mb_spool::batch::MadeBody;
-use mb_wire::envelope::{Address, BodyName, Content, HOPS_MOST, Wrap, wrap};
+use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, wrap};
 use mb_wire::id::NodeId;
 use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody};
+use mb_wire::route::{Route, Terms};
 
 use super::pack::Packed;
 use super::source::Source;
@@ -11,12 +11,12 @@ use super::{MOST_SHARING, Options, Recipient, SendError, Sender};
 
 /// What goes into the batch for one recipient.
 pub struct Addressed {
-    /// The recipient.
+    /// Who is handed it: the first relay, or the recipient.
     pub to: NodeId,
     /// The envelope.
     pub envelope: Vec<u8>,
-    /// The bodies that it lists.
-    pub bodies: Vec<MadeBody>,
+    /// The names, in the run's folder, of the bodies that it lists.
+    pub bodies: Vec<String>,
 }
 
 impl Sender<'_> {
@@ -45,9 +45,10 @@ impl Sender<'_> {
             Packed::Bodies(copies) if options.private => (None, &copies[number][..]),
             Packed::Bodies(copies) => (None, &copies[number / MOST_SHARING][..]),
         };
-        let (address, end) = self.address(to, options)?;
+        let (hops, end) = self.hops(to, options)?;
+        let first = hops[0].clone();
         let letter = Letter {
-            to: address.id,
+            to: to.node.id(),
             end,
             kind: Kind::File(self.meta(source, to)?),
             salt: self.random_bytes()?,
@@ -57,35 +58,44 @@ impl Sender<'_> {
             inline,
         };
         let nice = options.nice.unwrap_or(to.node.send.nice);
-        let envelope = self.wrap(&letter, &address, nice).map_err(|cause| {
+        let salt = self.random_bytes()?;
+        let envelope = self.wrap(&letter, hops, salt, nice).map_err(|cause| {
             let path = source.path.clone();
             SendError::Large { path, cause }
         })?;
-        let bodies = bodies.iter().map(|body| body.made.clone()).collect();
-        Ok(Addressed { to: address.id, envelope, bodies })
+        let bodies = bodies.iter().map(|body| body.name.clone()).collect();
+        Ok(Addressed { to: first.id, envelope, bodies })
     }
 
-    fn wrap(&self, letter: &Letter, address: &Address, nice: u8) -> Result<Vec<u8>, mb_wire::envelope::EnvelopeError> {
+    /// The envelope for the first hop. `salt` is random.
+    fn wrap(&self, letter: &Letter, hops: Vec<Address>, salt: [u8; 32], nice: u8) -> Result<Vec<u8>, EnvelopeError> {
         let bodies: Vec<BodyName> = letter.bodies.iter().map(name_of).collect();
-        let content = Content::Letter(letter.sign(self.secrets));
-        wrap(
-            self.secrets,
-            &Wrap { to: address, end: letter.end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content },
-        )
+        let (first, end, signed) = (hops[0].clone(), letter.end, letter.sign(self.secrets));
+        let content = if hops.len() == 1 {
+            Content::Letter(signed)
+        } else {
+            let lists = vec![letter.list_hash(); hops.len() + 1];
+            let route = Route::new(self.secrets, hops, salt)?;
+            Content::Routed(Box::new(route.seal(&signed, &Terms { end, nice, lists: &lists, is_onion: false })?))
+        };
+        wrap(self.secrets, &Wrap { to: &first, end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content })
     }
 
-    /// Whom to seal to, and how long it may live: never longer than the key.
-    fn address(&self, to: &Recipient, options: &Options) -> Result<(Address, u32), SendError> {
-        let card = &to.node.card;
-        let key = card.exchange_key(self.today).map_err(|cause| {
-            let node = to.node.name.clone();
-            SendError::Card { node, cause }
-        })?;
-        let end = match key.gone_after {
-            0 => self.end(to, options),
-            gone_after => self.end(to, options).min(gone_after),
-        };
-        Ok((Address { id: card.id(), exchange: key.public }, end))
+    /// Whom to seal to, the recipient last, and how long the packet may live: never longer than a key of theirs.
+    fn hops(&self, to: &Recipient, options: &Options) -> Result<(Vec<Address>, u32), SendError> {
+        let mut end = self.end(to, options);
+        let mut hops = Vec::with_capacity(to.via.len() + 1);
+        for node in to.via.iter().copied().chain([to.node]) {
+            let key = node.card.exchange_key(self.today).map_err(|cause| {
+                let node = node.name.clone();
+                SendError::Card { node, cause }
+            })?;
+            if key.gone_after != 0 {
+                end = end.min(key.gone_after);
+            }
+            hops.push(Address { id: node.id(), exchange: key.public });
+        }
+        Ok((hops, end))
     }
 
     fn meta(&self, source: &Source, to: &Recipient) -> Result<FileMeta, SendError> {

@@ -48,6 +48,8 @@ const MOST_SHARING: usize = 64;
 pub struct Recipient<'a> {
     /// The node.
     pub node: &'a KnownNode,
+    /// The relays on the way to it, nearest first.
+    pub via: Vec<&'a KnownNode>,
     /// The words as they were typed: part of what `--once` remembers.
     pub words: String,
     /// What the path says.
@@ -164,10 +166,10 @@ pub enum SendError {
         /// What is wrong with it.
         cause: PathError,
     },
-    /// A recipient's card has no key to seal to.
+    /// The card of a recipient, or of a relay, has no key to seal to.
     #[error("{node}: {cause}")]
     Card {
-        /// The recipient.
+        /// The node.
         node: String,
         /// What is wrong with the card.
         cause: CardError,
@@ -293,7 +295,7 @@ impl Sender<'_> {
         let Some(payload) = source.read_small()? else { return Ok(None) };
         let letters = self.letters(&source, std::slice::from_ref(to), options, &pack::Packed::Inline(payload))?;
         self.check_room(0, options)?;
-        Ok(Some(send_lone(self.spool, run, &to.node.id(), &letters[0].envelope)?))
+        Ok(Some(send_lone(self.spool, run, &letters[0].to, &letters[0].envelope)?))
     }
 
     fn send_batch(
@@ -319,7 +321,7 @@ impl Sender<'_> {
         };
         let work = |(number, mut source, packed): (usize, source::Source, pack::Packed), _: &mut Vec<u8>| {
             for (place, letter) in (number * to.len()..).zip(self.letters(&source, to, options, &packed)?) {
-                let packet = batch.add(letter.to, &letter.envelope, &letter.bodies)?;
+                let packet = batch.add(letter.to, &letter.envelope, run.dir(), &letter.bodies)?;
                 lock(&packets)[place] = packet;
             }
             if record.is_some() {

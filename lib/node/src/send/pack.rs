@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
-use mb_spool::batch::{Batch, MadeBody};
+use mb_spool::batch::Batch;
 use mb_spool::blocks::{BLOCK_CHUNKS, for_each_block};
 use mb_spool::durable::FileRef;
 use mb_spool::run::Run;
@@ -47,8 +47,8 @@ pub enum Packed {
 /// A body that lies in the run's folder.
 #[derive(Clone)]
 pub struct PackedBody {
-    /// Its file and its name.
-    pub made: MadeBody,
+    /// The name of its file there.
+    pub name: String,
     /// What the letter says about it.
     pub entry: LetterBody,
 }
@@ -161,10 +161,7 @@ impl Packer<'_> {
         let all: Vec<Digest> = parts.into_iter().flat_map(|(_, leaves)| leaves).collect();
         let root = root(size, &all);
         self.batch.wrote_body(copy.file, &copy.name);
-        PackedBody {
-            made: MadeBody { name: copy.name, root },
-            entry: LetterBody { root, size, key: copy.key, len, codec },
-        }
+        PackedBody { name: copy.name, entry: LetterBody { root, size, key: copy.key, len, codec } }
     }
 }
 

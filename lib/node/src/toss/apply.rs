@@ -1,7 +1,5 @@
 //! Apply: a batch of packets through the steps of delivery, one barrier a step.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,10 +16,12 @@ use mb_spool::names::body_name;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
 use mb_spool::{bad, bodies};
-use mb_wire::id::{NodeId, PacketId, Root};
+use mb_wire::id::{PacketId, Root};
 
-use super::decide::{Decision, Deliver, Known, Refusal, decide};
+use super::charge::Charges;
+use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Task, decide};
 use super::payload::PayloadError;
+use super::relay::Outgoing;
 use super::stage::{Shared, Stage};
 use super::{Delivered, Event, Failed, Source, Tell, Tosser, wait};
 
@@ -31,8 +31,10 @@ pub struct Batch<'b, 'a> {
     pub source: &'b Source,
     pub today: &'b Today,
     pub run: &'b Run,
-    /// What each neighbour's waiting packets come to, as far as it was asked for.
-    pub charges: Mutex<BTreeMap<NodeId, wait::Charge>>,
+    /// What lies here because of each neighbour.
+    pub charges: &'b Charges,
+    /// Leaves what is under way where it is.
+    pub is_relaying_off: bool,
 }
 
 /// A packet that this run has claimed.
@@ -44,11 +46,15 @@ struct Claimed {
 }
 
 /// What became of a packet before the barriers.
-enum Fate {
+pub(super) enum Fate {
     /// Its payload is staged, or was staged by another run.
     Staged(Delivery),
-    /// It has been delivered before.
+    /// The envelope in which it goes on is made.
+    Ready(Outgoing),
+    /// It has been processed before, or is now.
     Done,
+    /// It is not asked for.
+    Left,
     /// It is large: staged by itself, with all threads.
     Large,
     /// It lacks bodies.
@@ -59,16 +65,25 @@ enum Fate {
     Failed(durable::Error),
 }
 
-struct Item<'a> {
-    packet: PacketId,
+pub(super) struct Item<'a> {
+    pub packet: PacketId,
     roots: Vec<Root>,
-    deliver: Option<Box<Deliver<'a>>>,
-    fate: Fate,
+    pub accepted: Option<Box<Accepted<'a>>>,
+    pub fate: Fate,
     _lock: Option<LockGuard>,
 }
 
 /// A payload up to this long is staged beside others; a longer one gets all threads.
 const LARGE_LEN: u64 = 4 << 20;
+
+impl Accepted<'_> {
+    fn is_large(&self) -> bool {
+        match &self.task {
+            Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
+            Task::Relay(_) => false,
+        }
+    }
+}
 
 impl<'a> Batch<'_, 'a> {
     /// Tosses the packets. Only what ends the whole run is an error.
@@ -77,12 +92,12 @@ impl<'a> Batch<'_, 'a> {
         let stage = self.stage(&shared);
         let mut items = self.decide_and_stage(packets, &stage)?;
         for item in items.iter_mut().filter(|item| matches!(item.fate, Fate::Large)) {
-            if let Some(deliver) = &item.deliver {
-                item.fate = self.stage_letter(deliver, &stage, self.tosser.threads);
+            if let Some(accepted) = &item.accepted {
+                item.fate = self.prepare(accepted, &stage, self.tosser.threads);
             }
         }
         let barrier = std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner).barrier);
-        let delivered = self.deliver(items, barrier, tell);
+        let delivered = self.finish(items, barrier, &stage, tell);
         if delivered.is_err() {
             // Names and lists may be there that no sync has confirmed.
             self.run.leave();
@@ -156,28 +171,36 @@ impl<'a> Batch<'_, 'a> {
             Read::Whole(bytes) => decide(packet, bytes, known),
             Read::Missing | Read::Damaged => Decision::Condemn(Refusal::Damaged),
         };
-        let (fate, deliver) = match decision {
-            Decision::Deliver(deliver) => (self.stage_if_small(&deliver, stage), Some(deliver)),
+        let (fate, accepted) = match decision {
+            Decision::Take(accepted) if accepted.is_large() => (Fate::Large, Some(accepted)),
+            Decision::Take(accepted) => (self.prepare(&accepted, stage, 1), Some(accepted)),
             Decision::Condemn(refusal) | Decision::Leave(refusal) => (Fate::Refused(refusal), None),
         };
-        let roots = deliver.iter().flat_map(|deliver| deliver.letter.bodies.iter().map(|body| body.root)).collect();
-        Item { packet, roots, deliver, fate, _lock }
+        let roots = accepted.iter().flat_map(|accepted| accepted.bodies.iter().map(|body| body.root)).collect();
+        Item { packet, roots, accepted, fate, _lock }
     }
 
-    fn stage_if_small(&self, deliver: &Deliver, stage: &Stage) -> Fate {
-        if deliver.letter.payload_len() > LARGE_LEN { Fate::Large } else { self.stage_letter(deliver, stage, 1) }
+    /// Everything before the barriers.
+    fn prepare(&self, accepted: &Accepted, stage: &Stage, threads: usize) -> Fate {
+        let prepared = match &accepted.task {
+            Task::Deliver(deliver) => self.stage_letter(accepted, deliver, stage, threads),
+            Task::Relay(_) if self.is_relaying_off => Ok(Fate::Left),
+            Task::Relay(relay) => self.ready(accepted, relay, stage),
+        };
+        prepared.unwrap_or_else(|error| match error {
+            PayloadError::Refused(refusal) => Fate::Refused(refusal),
+            PayloadError::Disk(error) => Fate::Failed(error),
+        })
     }
 
-    fn stage_letter(&self, deliver: &Deliver, stage: &Stage, threads: usize) -> Fate {
-        match self.try_stage(deliver, stage, threads) {
-            Ok(fate) => fate,
-            Err(PayloadError::Refused(refusal)) => Fate::Refused(refusal),
-            Err(PayloadError::Disk(error)) => Fate::Failed(error),
-        }
-    }
-
-    fn try_stage(&self, deliver: &Deliver, stage: &Stage, threads: usize) -> Result<Fate, PayloadError> {
-        match stage.look_up(deliver)? {
+    fn stage_letter(
+        &self,
+        accepted: &Accepted,
+        deliver: &Deliver,
+        stage: &Stage,
+        threads: usize,
+    ) -> Result<Fate, PayloadError> {
+        match stage.look_up(deliver.letter.end, &deliver.id)? {
             Seen::Done => return Ok(Fate::Done),
             Seen::Begun(list) => {
                 let day = stage.day(deliver.letter.end)?;
@@ -185,7 +208,7 @@ impl<'a> Batch<'_, 'a> {
             }
             Seen::New => {}
         }
-        let files = match self.open_bodies(deliver)? {
+        let files = match self.open_bodies(accepted)? {
             Ok(files) => files,
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
@@ -193,11 +216,11 @@ impl<'a> Batch<'_, 'a> {
     }
 
     /// Opens the packet's bodies, or says which are missing. One that is missing here but known to the spool is linked.
-    fn open_bodies(&self, deliver: &Deliver) -> durable::Result<Result<Vec<FileRef>, Vec<usize>>> {
+    pub(super) fn open_bodies(&self, accepted: &Accepted) -> durable::Result<Result<Vec<FileRef>, Vec<usize>>> {
         let dir = &self.source.dir;
         let (mut files, mut missing, mut linked) = (Vec::new(), Vec::new(), false);
-        for (number, body) in deliver.letter.bodies.iter().enumerate() {
-            let name = body_name(&deliver.packet, number);
+        for (number, body) in accepted.bodies.iter().enumerate() {
+            let name = body_name(&accepted.packet, number);
             let opened = match dir.open(name.as_ref()) {
                 Err(error) if error.is_missing() => {
                     linked |= link_from_index(self.tosser.spool, &body.root, dir, &name)?;
@@ -217,21 +240,21 @@ impl<'a> Batch<'_, 'a> {
         Ok(if missing.is_empty() { Ok(files) } else { Err(missing) })
     }
 
-    /// The steps that everything staged goes through together; then everything else, one by one.
-    fn deliver(&self, items: Vec<Item<'a>>, staged: Barrier, tell: Tell) -> durable::Result<()> {
-        let mut others = Vec::new();
-        let mut deliveries = Vec::new();
+    /// The steps that everything staged, and everything that goes on, takes together; then everything else, one by one.
+    fn finish(&self, items: Vec<Item<'a>>, staged: Barrier, stage: &Stage, tell: Tell) -> durable::Result<()> {
+        let (mut deliveries, mut outgoing, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for mut item in items {
-            match item.fate {
-                Fate::Staged(delivery) => {
-                    item.fate = Fate::Done;
-                    deliveries.push((item, delivery));
-                }
-                _ => others.push(item),
+            match std::mem::replace(&mut item.fate, Fate::Done) {
+                Fate::Staged(delivery) => deliveries.push((item, delivery)),
+                Fate::Ready(ready) => outgoing.push((item, ready)),
+                fate => others.push(Item { fate, ..item }),
             }
         }
         if !deliveries.is_empty() {
             self.deliver_staged(deliveries, staged, &mut others, tell)?;
+        }
+        if !outgoing.is_empty() {
+            self.hand_on(outgoing, &mut others, stage, tell)?;
         }
         others.iter().try_for_each(|item| self.end(item, tell))
     }
@@ -288,7 +311,7 @@ impl<'a> Batch<'_, 'a> {
         let mut told = Vec::with_capacity(placed.len());
         for (item, delivery, path) in placed {
             delivery.settle(&mark, self.run, &mut barrier)?;
-            if let (Some(path), Some(deliver)) = (path, &item.deliver) {
+            if let (Some(path), Some(Task::Deliver(deliver))) = (path, item.accepted.as_ref().map(|it| &it.task)) {
                 told.push(Delivered { packet: item.packet, author: deliver.author.name.clone(), path });
             }
             others.push(item);
@@ -309,35 +332,29 @@ impl<'a> Batch<'_, 'a> {
                 tell(Event::Failed(&failure));
                 Ok(())
             }
-            // Both have been given another fate by now.
-            Fate::Staged(_) | Fate::Large => Ok(()),
+            // All but the first have been given another fate by now.
+            Fate::Left | Fate::Staged(_) | Fate::Ready(_) | Fate::Large => Ok(()),
         }
     }
 
     fn remove(&self, item: &Item) -> durable::Result<()> {
         let spool = self.tosser.spool;
         remove_packet(spool, &self.source.dir, &item.packet, &item.roots, self.run)?;
-        match &item.deliver {
-            Some(deliver) if !item.roots.is_empty() && !self.source.is_wait => {
-                wait::remove(spool, &deliver.from.id(), &item.packet, &item.roots, self.run)
+        match &item.accepted {
+            Some(accepted) if !item.roots.is_empty() && !self.source.is_wait => {
+                wait::remove(spool, &accepted.from.id(), &item.packet, &item.roots, self.run)
             }
             _ => Ok(()),
         }
     }
 
     fn put_to_wait(&self, item: &Item, missing: &[usize], tell: Tell) -> durable::Result<()> {
-        let Some(deliver) = item.deliver.as_ref().filter(|_| !self.source.is_wait) else { return Ok(()) };
-        let (from, listed) = (deliver.from, deliver.letter.bodies.iter().map(|body| (body.root, body.size)));
-        let mut charges = self.charges.lock().unwrap_or_else(PoisonError::into_inner);
-        let charge = match charges.entry(from.id()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(wait::Charge::read(self.tosser.spool, &from.id())?),
-        };
-        if !charge.admits(&from.link, listed.clone()) {
+        let Some(accepted) = item.accepted.as_ref().filter(|_| !self.source.is_wait) else { return Ok(()) };
+        let (spool, from) = (self.tosser.spool, accepted.from);
+        if !self.charges.admit(spool, from, &accepted.bodies)? {
             return self.refuse(item, &Refusal::TooMuchWaiting(from.name.clone()), tell);
         }
-        charge.add(listed);
-        wait::put(self.tosser.spool, &self.source.dir, &item.packet, &item.roots, &deliver.from.id(), self.run)?;
+        wait::put(spool, &self.source.dir, &item.packet, &item.roots, &from.id(), self.run)?;
         tell(Event::Waits { packet: item.packet, missing });
         Ok(())
     }
@@ -357,7 +374,7 @@ impl<'a> Batch<'_, 'a> {
 
     fn failed(&self, item: &Item, why: String, class: Class, remedy: Option<String>, is_condemned: bool) -> Failed {
         let thing = format!("{}/{}", self.source.name, item.packet);
-        let from = item.deliver.as_ref().map(|deliver| deliver.from.name.clone());
+        let from = item.accepted.as_ref().map(|accepted| accepted.from.name.clone());
         Failed { thing, from, why, class, remedy, is_condemned }
     }
 }

@@ -1,13 +1,16 @@
 //! Decide: what a packet that came means here. Pure: a function of the packet and of what is known, in any order of
 //! arrival. Reads and writes nothing.
 //!
-//! The gates stand in the order of `requirements.md`: form, `to`, dates, seal, hop signature, link; then the letter's
-//! author, and what the letter may do here.
+//! The gates stand in the order of `requirements.md`: form, `to`, dates, seal, hop signature, link; then, of a letter, its
+//! author and what it may do here; of a packet under way, its slot and between whom we relay.
 
 use mb_spool::class::Class;
-use mb_wire::envelope::{self, Content, EnvelopeError};
-use mb_wire::id::{LetterId, NodeId, PacketId};
-use mb_wire::letter::{Kind, Letter, LetterError};
+use mb_wire::card::CardError;
+use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, Wrap};
+use mb_wire::id::{LetterId, NodeId, PacketId, SlotTag};
+use mb_wire::key::NodeSecrets;
+use mb_wire::letter::{Frame, Kind, Letter, LetterError, SignedLetter};
+use mb_wire::route::{Onward, RouteError, Step};
 
 use crate::config::KnownNode;
 use crate::keys::ExchangeKeys;
@@ -36,26 +39,67 @@ pub trait Nodes: Sync {
 
 /// What is to be done with a packet.
 pub enum Decision<'a> {
-    /// Its letter, whole as far as the envelope goes, is for us and may be delivered if its bodies are here.
-    Deliver(Box<Deliver<'a>>),
+    /// It is whole as far as the envelope goes, and may be processed if its bodies are here.
+    Take(Box<Accepted<'a>>),
     /// It cannot be processed: to `bad/`.
     Condemn(Refusal),
     /// Not now: it stays where it is.
     Leave(Refusal),
 }
 
-/// A letter that may be delivered.
-pub struct Deliver<'a> {
+/// A packet that may be processed.
+pub struct Accepted<'a> {
     /// The packet.
     pub packet: PacketId,
+    /// Who handed it over.
+    pub from: &'a KnownNode,
+    /// The bodies that come with it.
+    pub bodies: Vec<BodyName>,
+    /// What is to be done.
+    pub task: Task<'a>,
+}
+
+/// What is to be done with a packet.
+pub enum Task<'a> {
+    /// It carries a letter for us.
+    Deliver(Deliver<'a>),
+    /// It is under way to somebody else.
+    Relay(Relay<'a>),
+}
+
+/// A letter that may be delivered.
+pub struct Deliver<'a> {
     /// The letter's id.
     pub id: LetterId,
     /// The letter.
     pub letter: Letter,
-    /// Who handed it over.
-    pub from: &'a KnownNode,
     /// Who wrote it.
     pub author: &'a KnownNode,
+}
+
+/// A packet that may go on.
+pub struct Relay<'a> {
+    /// The tag of our slot: what comes with it again is a copy.
+    pub tag: SlotTag,
+    /// Last day of the slot.
+    pub end: u32,
+    /// The next hop.
+    pub next: &'a KnownNode,
+    /// The next hop's exchange key.
+    to: Address,
+    /// Last day of the envelope.
+    envelope_end: u32,
+    nice: u8,
+    hops: u8,
+    content: Content,
+}
+
+impl Relay<'_> {
+    /// The envelope in which it goes on, with the bodies that leave. The same each time.
+    pub fn wrap(&self, secrets: &NodeSecrets, bodies: &[BodyName]) -> Result<Vec<u8>, EnvelopeError> {
+        let Relay { to, envelope_end: end, nice, hops, content, .. } = self;
+        envelope::wrap(secrets, &Wrap { to, end: *end, nice: *nice, hops: *hops, bodies, content })
+    }
 }
 
 /// Why a packet is not processed.
@@ -99,8 +143,34 @@ pub enum Refusal {
     #[error("{0} may not hand packets to us ([link] from = false)")]
     NoNeighbour(String),
     /// We do not relay for the neighbour.
-    #[error("{0} may not have packets relayed by us")]
-    NoRelay(String),
+    #[error("nothing of {0} is relayed ([relay] from = false)")]
+    NoRelayFrom(String),
+    /// We do not relay to the next hop.
+    #[error("nothing is relayed to {0} ([relay] to = false)")]
+    NoRelayTo(String),
+    /// We do not know the next hop.
+    #[error("to be relayed to a node that is not known here: {0}")]
+    UnknownNext(NodeId),
+    /// The next hop is where it came from, or ourselves.
+    #[error("its route leads back to {0}")]
+    Back(String),
+    /// It has been wrapped as often as anything may be.
+    #[error("it has gone as far as a packet may")]
+    NoHops,
+    /// The route does not hold.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// The next hop's card has no key to seal to.
+    #[error("to be relayed to {node}: {cause}")]
+    Card {
+        /// The next hop.
+        node: String,
+        /// What is wrong with its card.
+        cause: CardError,
+    },
+    /// As much of the neighbour is on its way as may be.
+    #[error("{0} has as much here as it may ([link])")]
+    TooMuchUnderWay(String),
     /// We do not know the author.
     #[error("written by a node that is not known here: {0}")]
     UnknownAuthor(NodeId),
@@ -145,10 +215,14 @@ impl Refusal {
     /// What it means to whoever ran the program.
     pub fn class(&self) -> Class {
         match self {
-            Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) => Class::UnknownName,
-            Refusal::NoNeighbour(_) | Refusal::NoRelay(_) | Refusal::NoFiles(_) => Class::Refused,
+            Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => Class::UnknownName,
+            Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) | Refusal::NoFiles(_) => {
+                Class::Refused
+            }
             Refusal::DoubtedDate { .. }
             | Refusal::TooMuchWaiting(_)
+            | Refusal::TooMuchUnderWay(_)
+            | Refusal::Card { .. }
             | Refusal::FolderFull { .. }
             | Refusal::NoRoom { .. } => Class::Later,
             _ => Class::Data,
@@ -158,10 +232,13 @@ impl Refusal {
     /// What helps, where something does.
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
-            Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) => {
+            Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => {
                 Some("if you trust it: mb-node add its card, then mb-toss --retry")
             }
-            Refusal::NoFiles(_) | Refusal::NoNeighbour(_) => Some("allow it in the node's file, then mb-toss --retry"),
+            Refusal::NoFiles(_) | Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) => {
+                Some("allow it in the node's file, then mb-toss --retry")
+            }
+            Refusal::Card { .. } => Some("put the newest card of that node into its file"),
             Refusal::DoubtedDate { .. } => Some("if the clock is right: mb-check --clock-ok"),
             _ => None,
         }
@@ -180,12 +257,12 @@ const CLOCK_SLACK_DAYS: u32 = 2;
 /// What the envelope `file`, called `packet`, means here.
 pub fn decide<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Decision<'a> {
     match examine(packet, file, known) {
-        Ok(deliver) => Decision::Deliver(Box::new(deliver)),
+        Ok(accepted) => Decision::Take(Box::new(accepted)),
         Err(refusal) => refusal.decision(),
     }
 }
 
-fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Deliver<'a>, Refusal> {
+fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accepted<'a>, Refusal> {
     if envelope::packet_id(file) != packet {
         return Err(Refusal::Damaged);
     }
@@ -193,20 +270,57 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Deliv
     let opened = envelope::open(file, known.own, |tag| known.keys.find(tag))?;
     let prefix = opened.prefix.clone();
     let from = known.nodes.node(&opened.from).ok_or(Refusal::UnknownNeighbour(opened.from))?;
-    let Content::Letter(signed) = opened.verify_hop(&from.card.identity)? else {
-        return Err(Refusal::NoRelay(from.name.clone()));
-    };
+    let hops = opened.hops;
+    let content = opened.verify_hop(&from.card.identity)?;
     if !from.link.from {
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }
+    let task = match content {
+        Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, known)?),
+        Content::Routed(routed) => {
+            let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
+            match routed.open(known.own, key, &prefix)? {
+                Step::Here(here) => Task::Deliver(deliver(here.letter, here.frame, known)?),
+                Step::Onward(onward) => Task::Relay(relay(*onward, from, hops, known)?),
+            }
+        }
+    };
+    Ok(Accepted { packet, from, bodies: prefix.bodies, task })
+}
+
+fn deliver<'a>(signed: SignedLetter, frame: impl Into<Frame>, known: &Known<'a>) -> Result<Deliver<'a>, Refusal> {
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
-    let (id, letter) = signed.verify(&author.card.identity, &prefix)?;
+    let (id, letter) = signed.verify(&author.card.identity, frame)?;
     check_dates(letter.end, known)?;
     let Kind::File(_) = &letter.kind;
     if !author.accept.files {
         return Err(Refusal::NoFiles(author.name.clone()));
     }
-    Ok(Deliver { packet, id, letter, from, author })
+    Ok(Deliver { id, letter, author })
+}
+
+/// Whether, and in which envelope, a packet of `from` goes on.
+fn relay<'a>(onward: Onward, from: &KnownNode, hops: u8, known: &Known<'a>) -> Result<Relay<'a>, Refusal> {
+    let Onward { tag, next, end, nice, routed, .. } = onward;
+    check_dates(end, known)?;
+    if !from.relay.from {
+        return Err(Refusal::NoRelayFrom(from.name.clone()));
+    }
+    let next = known.nodes.node(&next).ok_or(Refusal::UnknownNext(next))?;
+    if next.id() == known.own || next.id() == from.id() {
+        return Err(Refusal::Back(next.name.clone()));
+    }
+    if !next.relay.to {
+        return Err(Refusal::NoRelayTo(next.name.clone()));
+    }
+    let hops = hops.checked_sub(1).filter(|hops| *hops > 0).ok_or(Refusal::NoHops)?;
+    let key = next.card.exchange_key(known.today).map_err(|cause| {
+        let node = next.name.clone();
+        Refusal::Card { node, cause }
+    })?;
+    let envelope_end = if key.gone_after == 0 { end } else { end.min(key.gone_after) };
+    let to = Address { id: next.id(), exchange: key.public };
+    Ok(Relay { tag, end, next, to, envelope_end, nice, hops, content: Content::Routed(Box::new(routed)) })
 }
 
 /// A date that is over refuses for good, unless the clock is doubted; what is on the floor or below it was forgotten

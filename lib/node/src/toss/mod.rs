@@ -1,4 +1,4 @@
-//! Toss: packets that came become delivered files, waiting packets, or entries in `bad/`.
+//! Toss: packets that came become delivered files, packets for the next hop, waiting packets, or entries in `bad/`.
 //!
 //! `decide` is pure; everything else here gathers what it asks for and applies what it says. Packets are taken in
 //! batches that share their barriers; inputs go last. Any number of tossers may run at the same time, and each may die
@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mb_spool::bodies::{self, QueueListing};
@@ -18,13 +17,19 @@ use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
 use mb_spool::{bad, batch, once, seen};
 use mb_wire::id::{NodeId, PacketId};
+use mb_wire::key::NodeSecrets;
 
 use crate::keys::ExchangeKeys;
+use charge::Charges;
 
 /// What a packet means. Pure.
 pub mod decide;
 /// A batch of packets, through the steps of delivery.
 mod apply;
+/// What lies here because of a neighbour.
+mod charge;
+/// Packets under way go on.
+mod relay;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.
@@ -47,6 +52,8 @@ pub struct Tosser<'a> {
     pub spool_path: &'a Path,
     /// The known nodes.
     pub nodes: &'a dyn Nodes,
+    /// Who signs what goes on.
+    pub secrets: &'a NodeSecrets,
     /// The node's exchange keys.
     pub keys: &'a ExchangeKeys,
     /// Opens a folder outside the spool by its absolute path; a link as its last part is refused.
@@ -68,12 +75,23 @@ pub struct Tosser<'a> {
 pub struct Scope {
     /// Only what these nodes brought; all if empty.
     pub from: Vec<NodeId>,
+    /// Leaves what is under way to others where it is.
+    pub no_relay: bool,
 }
 
 /// What happened, as it happens.
 pub enum Event<'a> {
     /// A letter was delivered.
     Delivered(&'a Delivered),
+    /// A packet went on.
+    Relayed {
+        /// The packet.
+        packet: PacketId,
+        /// Our name for the next hop.
+        next: &'a str,
+        /// The packet that it became.
+        became: PacketId,
+    },
     /// A packet waits for bodies, since now.
     Waits {
         /// The packet.
@@ -159,39 +177,14 @@ impl Tosser<'_> {
             self.forget(&today, run)?;
             bad::trim(self.spool, self.now)?.into_iter().for_each(|packet| tell(Event::Dropped(packet)));
         }
+        let job = Job { tosser: self, scope, today: &today, run, charges: Charges::default() };
         let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
-            bodies_came |= self.toss_queue(&source, &today, run, tell)?;
+            bodies_came |= job.toss_queue(&source, tell)?;
         }
         match wait::due(self.spool)? {
             None if !bodies_came => Ok(()),
-            due => self.toss_waiting(scope, due, &today, run, tell),
-        }
-    }
-
-    /// Tosses what waits. It stays due if anything failed, or was left out.
-    fn toss_waiting(
-        &self,
-        scope: &Scope,
-        due: Option<wait::Due>,
-        today: &Today,
-        run: &Run,
-        tell: Tell,
-    ) -> durable::Result<()> {
-        let mut is_done = scope.from.is_empty();
-        for source in self.sources(scope, Queue::Wait)? {
-            self.toss_queue(&source, today, run, &mut |event| {
-                is_done &= !matches!(event, Event::Failed(_));
-                tell(event);
-            })?;
-            if due.is_some() {
-                // Else a power cut could bring back what went, and not what says that it is to be looked at.
-                source.dir.sync()?;
-            }
-        }
-        match due {
-            Some(due) if is_done && !self.stop.load(Ordering::Relaxed) => wait::end_due(self.spool, due),
-            _ => Ok(()),
+            due => job.toss_waiting(due, tell),
         }
     }
 
@@ -245,28 +238,62 @@ impl Tosser<'_> {
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
     }
+}
+
+/// A run's way through the queues.
+struct Job<'t, 'a> {
+    tosser: &'t Tosser<'a>,
+    scope: &'t Scope,
+    today: &'t Today,
+    run: &'t Run,
+    charges: Charges,
+}
+
+impl Job<'_, '_> {
+    /// Tosses what waits. It stays due if anything failed, or was left out.
+    fn toss_waiting(&self, due: Option<wait::Due>, tell: Tell) -> durable::Result<()> {
+        let Job { tosser, scope, .. } = *self;
+        let mut is_done = scope.from.is_empty() && !scope.no_relay;
+        for source in tosser.sources(scope, Queue::Wait)? {
+            self.toss_queue(&source, &mut |event| {
+                is_done &= !matches!(event, Event::Failed(_));
+                tell(event);
+            })?;
+            if due.is_some() {
+                // Else a power cut could bring back what went, and not what says that it is to be looked at.
+                source.dir.sync()?;
+            }
+        }
+        match due {
+            Some(due) if is_done && !tosser.stop.load(Ordering::Relaxed) => wait::end_due(tosser.spool, due),
+            _ => Ok(()),
+        }
+    }
 
     /// Tosses one queue. Returns whether bodies came that packets may wait for.
-    fn toss_queue(&self, source: &Source, today: &Today, run: &Run, tell: Tell) -> durable::Result<bool> {
+    fn toss_queue(&self, source: &Source, tell: Tell) -> durable::Result<bool> {
+        let Job { tosser, scope, today, run, charges } = self;
         let listing = bodies::packets(&source.dir)?;
         if !source.is_wait && !listing.bodies.is_empty() {
-            self.note_due(run)?;
+            tosser.note_due(run)?;
         }
-        let adopted = self.take_orphans(source, &listing, run)?;
-        for packets in listing.envelopes.chunks(self.batch.max(1)) {
-            if self.stop.load(Ordering::Relaxed) {
+        let adopted = self.take_orphans(source, &listing)?;
+        for packets in listing.envelopes.chunks(tosser.batch.max(1)) {
+            if tosser.stop.load(Ordering::Relaxed) {
                 break;
             }
-            apply::Batch { tosser: self, source, today, run, charges: Mutex::default() }.toss(packets, tell)?;
+            let batch = apply::Batch { tosser, source, today, run, charges, is_relaying_off: scope.no_relay };
+            batch.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())
     }
 
     /// Bodies without an envelope: one that a waiting packet lacks is given to it, everything else is litter.
-    fn take_orphans(&self, source: &Source, listing: &QueueListing, run: &Run) -> durable::Result<bool> {
+    fn take_orphans(&self, source: &Source, listing: &QueueListing) -> durable::Result<bool> {
+        let (Tosser { spool, threads, .. }, run) = (self.tosser, self.run);
         let mut adopted = false;
         for (packet, number) in listing.orphans() {
-            adopted |= !source.is_wait && wait::adopt(self.spool, &source.dir, &packet, number, self.threads, run)?;
+            adopted |= !source.is_wait && wait::adopt(spool, &source.dir, &packet, number, *threads, run)?;
             bodies::sweep_orphan(&source.dir, &packet, number, run)?;
         }
         Ok(adopted)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -103,9 +104,8 @@ impl Stage<'_> {
         }
     }
 
-    /// What is known of the letter.
-    pub fn look_up(&self, deliver: &Deliver) -> durable::Result<Seen> {
-        let day = deliver.letter.end;
+    /// What is known of a letter, or of the slot of a route, that ends on `day`.
+    pub fn look_up(&self, day: u32, id: &impl Display) -> durable::Result<Seen> {
         let known = self.shared().days.get(&day).cloned();
         let dir = match known {
             Some(dir) => dir,
@@ -114,7 +114,7 @@ impl Stage<'_> {
                 None => return Ok(Seen::New),
             },
         };
-        seen::look_up_in(&dir, &deliver.id)
+        seen::look_up_in(&dir, id)
     }
 
     /// The folder of a day in `self/seen/`, made if missing.

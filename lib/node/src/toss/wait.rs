@@ -3,9 +3,7 @@
 //! That one came is written down as `self/due` before its own packet is removed: whoever dies or fails before the waiting
 //! packets were looked at leaves that to the next run.
 
-use std::collections::HashMap;
-
-use mb_spool::bodies::{self, exists, index, link_or_copy, remove_packet};
+use mb_spool::bodies::{exists, index, link_or_copy, remove_packet};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::envelopes;
 use mb_spool::layout::{Queue, Spool};
@@ -14,8 +12,6 @@ use mb_spool::number;
 use mb_spool::run::{Run, gone};
 use mb_spool::verify::is_body;
 use mb_wire::id::{NodeId, PacketId, Root};
-
-use crate::config::Link;
 
 /// The name of the file that says that waiting packets are to be looked at.
 const DUE: &str = "due";
@@ -48,46 +44,6 @@ pub fn end_due(spool: &Spool, due: Due) -> durable::Result<()> {
     match self::due(spool)? {
         Some(now) if now.inode == due.inode => gone(dir.unlink(DUE.as_ref())),
         _ => Ok(()),
-    }
-}
-
-/// What a neighbour's waiting packets make us keep. A body counts once for each packet that lists it, here or not.
-#[derive(Debug, Default)]
-pub struct Charge {
-    packet_count: u64,
-    len: u64,
-    sharing: HashMap<Root, u32>,
-}
-
-impl Charge {
-    /// Reads the ticket of every packet that waits.
-    pub fn read(spool: &Spool, from: &NodeId) -> durable::Result<Charge> {
-        let mut charge = Charge::default();
-        let Some(dir) = spool.find_queue(from, Queue::Wait)? else { return Ok(charge) };
-        for packet in bodies::packets(&dir)?.envelopes {
-            if let Some(prefix) = envelopes::prefix(&dir, &packet)? {
-                charge.add(prefix.bodies.iter().map(|body| (body.root, body.size)));
-            }
-        }
-        Ok(charge)
-    }
-
-    /// One more packet, with these bodies.
-    pub fn add(&mut self, bodies: impl Iterator<Item = (Root, u64)>) {
-        self.packet_count += 1;
-        for (root, size) in bodies {
-            self.len = self.len.saturating_add(size);
-            *self.sharing.entry(root).or_default() += 1;
-        }
-    }
-
-    /// Whether one more packet with these bodies may wait.
-    pub fn admits(&self, link: &Link, mut bodies: impl Iterator<Item = (Root, u64)> + Clone) -> bool {
-        let len = bodies.clone().fold(self.len, |len, (_, size)| len.saturating_add(size));
-        let is_shared = |(root, _)| self.sharing.get(&root).is_some_and(|count| *count >= link.most_sharing);
-        link.most_packets.is_none_or(|most| self.packet_count < most)
-            && link.most_bytes.is_none_or(|most| len <= most)
-            && !bodies.any(is_shared)
     }
 }
 
@@ -157,30 +113,4 @@ pub fn adopt(
         return Ok(true);
     }
     Ok(false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn root(number: u8) -> Root {
-        Root::from_bytes([number; 32])
-    }
-
-    #[test]
-    fn a_neighbour_may_make_us_keep_so_much_and_no_more() {
-        let link = Link { from: true, most_bytes: Some(1000), most_packets: Some(3), most_sharing: 2 };
-        let mut charge = Charge::default();
-        let bodies = |number, size| [(root(number), size)].into_iter();
-        assert!(charge.admits(&link, bodies(1, 1000)));
-        assert!(!charge.admits(&link, bodies(1, 1001)), "too many bytes at once");
-        assert!(!charge.admits(&link, bodies(1, u64::MAX)), "a claim is no number to trust");
-        charge.add(bodies(1, 300));
-        assert!(!charge.admits(&link, bodies(2, 701)), "too many bytes together");
-        charge.add(bodies(1, 300));
-        assert!(!charge.admits(&link, bodies(1, 1)), "shared by as many as may");
-        assert!(charge.admits(&link, bodies(2, 400)));
-        charge.add(bodies(2, 0));
-        assert!(!charge.admits(&link, bodies(3, 0)), "too many packets");
-    }
 }

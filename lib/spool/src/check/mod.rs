@@ -28,6 +28,8 @@ use mb_wire::id::{NodeId, Root};
 use crate::called;
 use crate::durable::{self, DirRef, Entry, Kind};
 use crate::layout::{PART, Spool};
+use crate::names::Name;
+use crate::relayed::RELAYED;
 use crate::run::RUN_NAME_LEN;
 use fix::{Found, Mender, Repair, StateFile};
 use packets::{Packets, Rule};
@@ -162,6 +164,11 @@ impl Walk<'_> {
         match entry.name.to_str() {
             Some("tx") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
+            Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| {
+                if !matches!(Name::parse(&entry.name), Name::Envelope(_)) || entry.kind != Kind::File {
+                    walk.fault(place, Fault::Unknown);
+                }
+            }),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),
         }

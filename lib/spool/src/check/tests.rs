@@ -14,7 +14,7 @@ use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
 
 use super::{Check, Fault, Finding, Fix, Mended, Work};
 use crate::barrier::Barrier;
-use crate::batch::{Batch, MadeBody};
+use crate::batch::Batch;
 use crate::bodies::link_or_copy;
 use crate::called::{self, Called};
 use crate::durable::real;
@@ -85,16 +85,16 @@ impl World {
         let (south, east) = (node(2).id(), node(3).id());
         let batch = Batch::new(&spool, &run).unwrap();
         let (shared_bytes, shared) = sealed_body(1, PIECE_LEN + 5);
-        let mut made = vec![write(&run, &batch, &shared_bytes, shared.root)];
+        let mut made = vec![write(&run, &batch, &shared_bytes)];
         let mut packets = Vec::new();
         for salt in [1, 2] {
             let (bytes, own) = sealed_body(10 + salt, 1000);
-            made.push(write(&run, &batch, &bytes, own.root));
+            made.push(write(&run, &batch, &bytes));
             let file = envelope(south, salt, &[shared.clone(), own]);
             let bodies = [made[0].clone(), made.last().unwrap().clone()];
-            packets.push(batch.add(south, &file, &bodies).unwrap());
+            packets.push(batch.add(south, &file, run.dir(), &bodies).unwrap());
         }
-        let bare = batch.add(east, &envelope(east, 3, &[]), &[]).unwrap();
+        let bare = batch.add::<&str>(east, &envelope(east, 3, &[]), run.dir(), &[]).unwrap();
         batch.commit(None).unwrap();
         let world = World { spool, south, east, packets, bare, shared: shared.root, dir };
         world.remember(&run);
@@ -211,10 +211,10 @@ impl World {
     }
 }
 
-fn write(run: &Run, batch: &Batch, bytes: &[u8], root: Root) -> MadeBody {
+fn write(run: &Run, batch: &Batch, bytes: &[u8]) -> String {
     let (name, file) = run.write("body-", bytes).unwrap();
     batch.wrote_body(file, &name);
-    MadeBody { name, root }
+    name
 }
 
 fn flip(path: &Path, at: usize) {
@@ -542,8 +542,8 @@ fn mending_beside_a_publisher_harms_nothing() {
         let publish = || {
             let run = Run::start(&spool, [1; 16]).unwrap();
             let batch = Batch::new(&spool, &run).unwrap();
-            let made = write(&run, &batch, &bytes, own.root);
-            batch.add(south, &file, &[made]).unwrap();
+            let made = write(&run, &batch, &bytes);
+            batch.add(south, &file, run.dir(), &[made]).unwrap();
             batch.commit(None).unwrap();
         };
         let mend = || {

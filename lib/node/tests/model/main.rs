@@ -3,6 +3,9 @@
 //!
 //! `MB_MODEL_SEEDS` says how many seeds each scenario runs with.
 
+/// The same of packets that go on.
+mod relay;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -112,14 +115,20 @@ fn open_folder(world: &World) -> impl Fn(&Path) -> durable::Result<DirRef> + Syn
 
 /// One run of a tosser at `south`.
 fn toss(world: &World, south: &Actor, north: &KnownNode, random: &Stream) -> durable::Result<Vec<PathBuf>> {
+    toss_knowing(world, south, &[north], random)
+}
+
+/// One run of a tosser at `south`, who knows these.
+fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Stream) -> durable::Result<Vec<PathBuf>> {
     let spool = Spool::new(world.root(SPOOL), south.id());
     let (keys, stop) = (south.keys(), AtomicBool::new(false));
-    let nodes = Acquaintances(vec![&south.known, north]);
+    let nodes = Acquaintances([&[&south.known], known].concat());
     let open = open_folder(world);
     let tosser = Tosser {
         spool: &spool,
         spool_path: Path::new("/0"),
         nodes: &nodes,
+        secrets: &south.secrets,
         keys: &keys,
         open: &open,
         now: NOON,
@@ -132,7 +141,7 @@ fn toss(world: &World, south: &Actor, north: &KnownNode, random: &Stream) -> dur
     tosser.toss(&Scope::default(), random.name(), &mut |event| match event {
         Event::Delivered(one) => delivered.push(one.path.clone()),
         // What fails for one packet is mended by the next run; that it was, the scenarios assert.
-        Event::Failed(_) | Event::Waits { .. } | Event::Dropped(_) | Event::Doubt(_) => {}
+        Event::Failed(_) | Event::Relayed { .. } | Event::Waits { .. } | Event::Dropped(_) | Event::Doubt(_) => {}
     })?;
     Ok(delivered)
 }
@@ -175,7 +184,11 @@ fn send(
 }
 
 fn to(node: &KnownNode) -> Recipient<'_> {
-    Recipient { node, words: node.name.clone(), place: Place::Keep }
+    by(node, vec![])
+}
+
+fn by<'a>(node: &'a KnownNode, via: Vec<&'a KnownNode>) -> Recipient<'a> {
+    Recipient { node, via, words: node.name.clone(), place: Place::Keep }
 }
 
 /// Real files to be sent: reading them is outside of the model.
@@ -200,9 +213,19 @@ impl Inputs {
 
 /// The packets of three letters for south, as files of a queue.
 fn packets(north: &Actor, south: &KnownNode, inputs: &Inputs) -> BTreeMap<String, Vec<u8>> {
+    packets_by(north, &[to(south)], inputs)
+}
+
+/// The same for these recipients, who have one first hop.
+fn packets_by(north: &Actor, to: &[Recipient], inputs: &Inputs) -> BTreeMap<String, Vec<u8>> {
     let world = world(1, FsOptions::default());
-    send(&world, north, &[to(south)], &inputs.list, &options(), &Stream::new(1)).expect("nothing is in the way");
-    let prefix = format!("/0/{}/tx/", south.id());
+    send(&world, north, to, &inputs.list, &options(), &Stream::new(1)).expect("nothing is in the way");
+    queued(&world, &to[0].via.first().unwrap_or(&to[0].node).id())
+}
+
+/// The files in the queue of what is to be handed to `node`.
+fn queued(world: &World, node: &NodeId) -> BTreeMap<String, Vec<u8>> {
+    let prefix = format!("/0/{node}/tx/");
     let queued = |(path, node): (PathBuf, Node)| match node {
         Node::File(content) => Some((path.to_str()?.strip_prefix(&prefix)?.to_owned(), content.to_vec())),
         _ => None,
