@@ -652,7 +652,7 @@ fn wrong_usage_is_64_and_says_what_was_meant() {
     node.run(["mb-node"]).fails(64);
     node.run(["mb-node", "show"]).fails_with(64, "<NAME>");
     node.run(["mb-init", "--name"]).fails_with(64, "--name");
-    node.run(["mb-node", "add", "--via=hub"]).fails_with(64, "not built yet");
+    node.run(["mb-node", "add", "--via=hub"]).fails_with(67, "unknown node \"hub\"");
     node.run(["mb-node", "add", "--address=udp://x"]).fails_with(64, "neither \"tcp://HOST:PORT\" nor");
     let said = node.run(["mb-node", "x\x1b[2J\u{202e}y"]).fails(64);
     assert!(!said.contains('\x1b') && !said.contains('\u{202e}'), "{said}");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Node, World, tree};
+use common::{Node, World, noise, tree};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -45,20 +45,6 @@ fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
-}
-
-/// Bytes that do not compress and differ from seed to seed.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
-    bytes.truncate(len);
-    bytes
 }
 
 /// Shows: H3, H5, H17, W46.
@@ -541,7 +527,9 @@ fn wrong_usage_is_refused_before_anything_happens() {
     north.run(["mb-send", "-t", "south", "--ttl", "401", "file"]).fails(64);
     north.run(["mb-send", "-t", "south", "--name", "a", "file", "file"]).fails(64);
     north.run(["mb-send", "-t", "south", "-x", "handle"]).fails(64);
-    north.run(["mb-send", "-t", "south", "--via", "east", "file"]).fails(64);
+    north.run(["mb-send", "-t", "south", "--via", "east", "file"]).fails_with(67, "unknown node \"east\"");
+    north.run(["mb-send", "-t", "south", "--via", "south", "file"]).fails_with(64, "that is where the way leads");
+    north.run(["mb-send", "-t", "south", "--via", "north", "file"]).fails_with(64, "that is this node itself");
     north.run(["mb-send", "-t", "south", "/dev/null/file"]).fails(66);
     assert_eq!(tree(&north.spool).len(), before.len() + usize::from(north.spool.join("tmp").exists()));
 }

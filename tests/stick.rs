@@ -3,7 +3,7 @@
 mod common;
 
 use common::skip::{have, skip};
-use common::{Node, Run, World, program, tree};
+use common::{Node, Run, World, noise, program, tree};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -52,20 +52,6 @@ fn files(dir: &Path) -> Vec<String> {
         .filter_map(|line| line.split(' ').next().map(str::to_owned))
         .filter(|p| dir.join(p).is_file())
         .collect()
-}
-
-/// Bytes that do not compress and differ from seed to seed.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..len.div_ceil(8)).flat_map(|_| next()).collect();
-    bytes.truncate(len);
-    bytes
 }
 
 /// Shows: B4, H3, H5, H8, H17.

@@ -35,6 +35,11 @@ pub fn tickets(spool: &Spool, from: &NodeId) -> durable::Result<Vec<Prefix>> {
     Ok(tickets)
 }
 
+/// Forgets what went on, of every neighbour.
+pub fn sweep_all(spool: &Spool) -> durable::Result<()> {
+    spool.nodes()?.iter().try_for_each(|node| tickets(spool, node).map(drop))
+}
+
 fn is_here(spool: &Spool, next: &NodeId, packet: &PacketId) -> durable::Result<bool> {
     match spool.find_queue(next, Queue::Tx)? {
         Some(tx) => exists(&*tx, &packet.to_string()),

@@ -10,7 +10,7 @@ use mb_carry::copy::Work;
 use mb_carry::out::{OutOptions, out};
 use mb_carry::take::{TakeOptions, take};
 use mb_carry::{CarryError, Event, Report, Stick, Watch};
-use mb_spool::batch::{Batch, MadeBody};
+use mb_spool::batch::Batch;
 use mb_spool::bodies::{link_from_index, remove_packet};
 use mb_spool::durable::memory::{Options, World};
 use mb_spool::durable::{self, DirRef};
@@ -271,9 +271,9 @@ pub fn send(spool: &Spool, packets: &[Packet]) {
                 batch.wrote_body(file, &name);
                 name
             });
-            made.push(MadeBody { name: name.clone(), root: body.root });
+            made.push(name.clone());
         }
-        batch.add(packet.to, &packet.envelope, &made).unwrap();
+        batch.add(packet.to, &packet.envelope, run.dir(), &made).unwrap();
     }
     batch.commit(None).unwrap();
 }

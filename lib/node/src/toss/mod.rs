@@ -15,7 +15,7 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, once, seen};
+use mb_spool::{bad, batch, once, relayed, seen};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 
@@ -235,6 +235,7 @@ impl Tosser<'_> {
     fn forget(&self, today: &Today, run: &Run) -> durable::Result<()> {
         seen::forget_before(self.spool, today.day, run)?;
         once::forget_before(self.spool, today.day)?;
+        relayed::sweep_all(self.spool)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
     }
