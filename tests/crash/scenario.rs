@@ -133,6 +133,18 @@ const SEND_ONCE: &[&str] = &[
 ];
 const SEND_SOUTH: &[&str] =
     &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
+const SEND_BY_EAST: &[&str] = &[
+    "mb-send",
+    "--threads",
+    "1",
+    "--via",
+    "east",
+    "-t",
+    "south",
+    "@/files/small.txt",
+    "@/files/big.bin",
+    "@/files/folder",
+];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -221,6 +233,21 @@ pub fn all() -> Vec<Scenario> {
             vec![then("north", SEND_SOUTH), Step::User(leave_part), tried("south", CALL_NORTH), then("south", TOSS)],
             TO_SOUTH,
         ),
+        Scenario {
+            prepare: east_is_a_relay,
+            ..story(
+                "by a relay",
+                vec![
+                    all_or_nothing("north", SEND_BY_EAST),
+                    then("north", OUT),
+                    then("east", IN),
+                    tried("east", TOSS),
+                    tried("east", OUT),
+                    visit("south"),
+                ],
+                TO_SOUTH,
+            )
+        },
         story(
             "to oneself",
             vec![all_or_nothing("north", SEND_HERE), then("north", TOSS)],
@@ -362,6 +389,13 @@ fn three_nodes(yard: &Yard) {
     std::fs::create_dir(yard.path("east/in")).expect("a folder of delivery");
     std::fs::write(&file, format!("{text}\n[accept]\nfolder = \"{}\"\n", yard.path("east/in").display()))
         .expect("the node's file");
+}
+
+/// All know each other.
+fn east_is_a_relay(yard: &Yard) {
+    three_nodes(yard);
+    yard.introduce("south", &["east"]);
+    yard.introduce("east", &["south"]);
 }
 
 /// north knows south and east; nobody knows it. A fourth node, west, is still to be made.

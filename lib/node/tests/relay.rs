@@ -1,0 +1,223 @@
+//! Decisions about packets under way, whatever a neighbour with good keys makes of them.
+
+use std::collections::BTreeMap;
+
+use mb_node::config::KnownNode;
+use mb_node::keys::ExchangeKeys;
+use mb_node::toss::Nodes;
+use mb_node::toss::decide::{Accepted, Decision, Known, Refusal, Task, decide};
+use mb_wire::card::{Card, ExchangeKey};
+use mb_wire::envelope::{Address, BodyName, Content, HOPS_MOST, Wrap, packet_id, wrap};
+use mb_wire::id::{NodeId, Root, SlotTag};
+use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
+use mb_wire::letter::{FileMeta, Form, Kind, Letter};
+use mb_wire::route::{Route, RouteError, Terms};
+
+const TODAY: u32 = 20_780;
+const END: u32 = TODAY + 90;
+
+/// Nodes that all know each other: 0 is the author of everything.
+struct Net {
+    actors: Vec<Actor>,
+    known: BTreeMap<NodeId, KnownNode>,
+}
+
+struct Actor {
+    secrets: NodeSecrets,
+    keys: ExchangeKeys,
+    address: Address,
+}
+
+impl Nodes for Net {
+    fn node(&self, id: &NodeId) -> Option<&KnownNode> {
+        self.known.get(id)
+    }
+}
+
+impl Net {
+    fn new(count: u8) -> Net {
+        let mut net = Net { actors: Vec::new(), known: BTreeMap::new() };
+        for number in 0..count {
+            let secrets = NodeSecrets::from_seed(&Seed::from_bytes([number + 1; 32]));
+            let exchange = ExchangeSecret::from_random([number + 101; 32]);
+            let public = exchange.public();
+            let keys = vec![ExchangeKey { suite: 1, public, use_until: 0, gone_after: 0 }];
+            let name = format!("n{number}");
+            let card = Card::issue(&secrets, keys, &name, 1, 0).expect("a sound card");
+            net.known.insert(secrets.id(), KnownNode::new(name, card));
+            let address = Address { id: secrets.id(), exchange: public };
+            net.actors.push(Actor { secrets, keys: ExchangeKeys::from_iter([exchange]), address });
+        }
+        net
+    }
+
+    fn id(&self, number: usize) -> NodeId {
+        self.actors[number].address.id
+    }
+
+    /// A packet of node 0 by these hops, as its content.
+    fn routed(&self, hops: &[usize], bodies: &[BodyName]) -> Content {
+        let author = &self.actors[0].secrets;
+        let letter = Letter {
+            to: self.id(*hops.last().expect("a hop")),
+            end: END,
+            kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
+            salt: [1; 16],
+            time: 0,
+            author: author.id(),
+            bodies: vec![],
+            inline: Some(b"hello".to_vec()),
+        };
+        let addresses = hops.iter().map(|hop| self.actors[*hop].address.clone()).collect();
+        let lists = vec![mb_wire::envelope::list_hash(bodies.iter().copied()); hops.len() + 1];
+        let terms = Terms { end: END, nice: 100, lists: &lists, is_onion: false };
+        let route = Route::new(author, addresses, [9; 32]).expect("a route");
+        Content::Routed(Box::new(route.seal(&letter.sign(author), &terms).expect("it fits")))
+    }
+
+    /// What node `at` makes of it when node `from` hands it over.
+    fn hand<'n, 'w>(
+        &'n self,
+        from: usize,
+        at: usize,
+        content: &'w Content,
+        change: impl Fn(&mut Wrap<'w>),
+    ) -> Decision<'n>
+    where
+        'n: 'w,
+    {
+        let mut wrapping =
+            Wrap { to: &self.actors[at].address, end: END, nice: 100, hops: HOPS_MOST, bodies: &[], content };
+        change(&mut wrapping);
+        self.decide(at, &wrap(&self.actors[from].secrets, &wrapping).expect("it fits"))
+    }
+
+    fn decide(&self, at: usize, file: &[u8]) -> Decision<'_> {
+        let (own, keys) = (self.id(at), &self.actors[at].keys);
+        decide(packet_id(file), file, &Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys })
+    }
+}
+
+fn refused(decision: Decision) -> Refusal {
+    match decision {
+        Decision::Condemn(refusal) | Decision::Leave(refusal) => refusal,
+        Decision::Take(_) => panic!("it is taken"),
+    }
+}
+
+fn taken(decision: Decision<'_>) -> Accepted<'_> {
+    match decision {
+        Decision::Take(accepted) => *accepted,
+        Decision::Condemn(refusal) | Decision::Leave(refusal) => panic!("{refusal}"),
+    }
+}
+
+fn tag(accepted: &Accepted) -> SlotTag {
+    match &accepted.task {
+        Task::Relay(relay) => relay.tag,
+        Task::Deliver(_) => panic!("it is for this node"),
+    }
+}
+
+/// Threat: 18.
+#[test]
+fn a_route_that_names_the_node_itself_or_the_one_before_ends_there() {
+    let net = Net::new(3);
+    let back = |name: &str, decision| assert!(matches!(refused(decision), Refusal::Back(to) if to == name), "{name}");
+    back("n1", net.hand(0, 1, &net.routed(&[1, 1, 2], &[]), |_| {}));
+    back("n0", net.hand(0, 1, &net.routed(&[1, 0, 2], &[]), |_| {}));
+    // The last hop as well: what is for the neighbour need not come by us.
+    back("n0", net.hand(0, 1, &net.routed(&[1, 0], &[]), |_| {}));
+}
+
+/// Threat: 18.
+/// A ring of three relays, as long as a route can be: it goes round and round, one packet at a time, and comes to its end.
+#[test]
+fn a_packet_in_a_ring_comes_to_an_end() {
+    let net = Net::new(4);
+    let mut content = net.routed(&[1, 2, 3, 1, 2, 3, 1, 2], &[]);
+    let mut file: Option<Vec<u8>> = None;
+    let (mut passed, mut tags) = (0, std::collections::BTreeSet::new());
+    for (from, at) in [0, 1, 2, 3].into_iter().chain([1, 2, 3].into_iter().cycle()).zip([1, 2, 3].into_iter().cycle()) {
+        let decision = match &file {
+            None => net.hand(from, at, &content, |_| {}),
+            Some(file) => net.decide(at, file),
+        };
+        let accepted = taken(decision);
+        let Task::Relay(relay) = &accepted.task else { break };
+        assert!(tags.insert(relay.tag), "each visit has a tag of its own");
+        file = Some(relay.wrap(&net.actors[at].secrets, &[]).expect("it fits"));
+        passed += 1;
+        assert!(passed < 100, "it never ends");
+    }
+    assert_eq!(passed, 7);
+    // Whoever routes it anew each time is stopped by `hops`.
+    content = net.routed(&[1, 2], &[]);
+    assert!(matches!(refused(net.hand(3, 1, &content, |w| w.hops = 1)), Refusal::NoHops));
+    let accepted = taken(net.hand(3, 1, &content, |w| w.hops = 2));
+    let Task::Relay(relay) = &accepted.task else { panic!("it is for node 2") };
+    let last = relay.wrap(&net.actors[1].secrets, &[]).expect("it fits");
+    assert!(matches!(taken(net.decide(2, &last)).task, Task::Deliver(_)));
+}
+
+/// Threat: 8.
+#[test]
+fn what_a_relay_alters_is_refused_by_the_next_node() {
+    let net = Net::new(4);
+    let body = |number| BodyName { root: Root::from_bytes([number; 32]), size: 1016 };
+    let bodies = [body(1), body(2)];
+    let content = net.routed(&[1, 2, 3], &bodies);
+    let accepted = taken(net.hand(0, 1, &content, |w| w.bodies = &bodies));
+    let Task::Relay(relay) = &accepted.task else { panic!("it is for node 3") };
+    let other = |bodies: &[BodyName]| {
+        let file = relay.wrap(&net.actors[1].secrets, bodies).expect("it fits");
+        refused(net.decide(2, &file))
+    };
+    let larger = BodyName { size: 1017, ..body(2) };
+    for bodies in [&[body(2), body(1)][..], &[body(1)], &[body(1), body(2), body(3)], &[body(1), larger], &[]] {
+        assert!(matches!(other(bodies), Refusal::Route(RouteError::Bodies)), "{bodies:?}");
+    }
+    let good = relay.wrap(&net.actors[1].secrets, &bodies).expect("it fits");
+    assert_eq!(taken(net.decide(2, &good)).bodies, bodies);
+}
+
+/// Threat: 15.
+/// An old slot in a new envelope: to another node it does not open, with a later date it is refused, and otherwise it has the
+/// tag that it had.
+#[test]
+fn an_old_slot_in_a_new_envelope_is_a_copy_or_nothing() {
+    let net = Net::new(5);
+    let content = net.routed(&[1, 2], &[]);
+    let first = taken(net.hand(0, 1, &content, |_| {}));
+    let again = taken(net.hand(3, 1, &content, |w| (w.hops, w.nice, w.end) = (9, 1, END - 1)));
+    assert_eq!(tag(&first), tag(&again));
+    let later = refused(net.hand(3, 1, &content, |w| w.end = END + 1));
+    assert!(matches!(later, Refusal::Route(RouteError::End { .. })), "{later}");
+    let elsewhere = refused(net.hand(0, 4, &content, |_| {}));
+    assert!(matches!(elsewhere, Refusal::Route(RouteError::NoKey(_))), "{elsewhere}");
+}
+
+/// The envelope that a relay makes is the same each time, whoever brought the packet and in whatever envelope of that neighbour.
+#[test]
+fn the_same_packet_goes_on_as_the_same_packet() {
+    let net = Net::new(3);
+    let content = net.routed(&[1, 2], &[]);
+    let made = |decision| match taken(decision).task {
+        Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[]).expect("it fits"),
+        Task::Deliver(_) => panic!("it is for node 2"),
+    };
+    let one = made(net.hand(0, 1, &content, |_| {}));
+    assert_eq!(one, made(net.hand(0, 1, &content, |w| (w.nice, w.end) = (1, END - 5))));
+}
+
+#[test]
+fn a_next_hop_without_a_usable_key_makes_it_wait() {
+    let mut net = Net::new(3);
+    let content = net.routed(&[1, 2], &[]);
+    let (secrets, public) = (&net.actors[2].secrets, net.actors[2].address.exchange);
+    let keys = vec![ExchangeKey { suite: 1, public, use_until: TODAY - 1, gone_after: 0 }];
+    let card = Card::issue(secrets, keys, "n2", 2, 0).expect("a sound card");
+    net.known.insert(secrets.id(), KnownNode::new("n2", card));
+    let decision = net.hand(0, 1, &content, |_| {});
+    assert!(matches!(decision, Decision::Leave(Refusal::Card { .. })));
+}
