@@ -4,7 +4,7 @@ use clap::Parser;
 use mb_cli::escape::{shown, shown_name};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
 use mb_node::keys::ExchangeKeys;
-use mb_node::show::{self, Piece, Reader, View};
+use mb_node::show::{self, Piece, Readable, Reader, View};
 use mb_node::toss::payload::{Bodies, PayloadError};
 use mb_spool::durable::{DirRef, FileRef, real};
 use mb_spool::envelopes::read_whole;
@@ -12,7 +12,6 @@ use mb_spool::names::body_name;
 use mb_spool::places::holding;
 use mb_wire::envelope::packet_id;
 use mb_wire::id::PacketId;
-use mb_wire::letter::Letter;
 use mb_wire::size::ENVELOPE_MOST;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -60,13 +59,13 @@ fn main() -> ExitCode {
 fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let known = program.known();
     let found = find(&args.packet, &known, program)?;
-    let (view, letter) = look(&found, &known, program)?;
+    let (view, readable) = look(&found, &known, program)?;
     if args.letter {
-        let letter = letter.ok_or_else(|| {
+        let readable = readable.ok_or_else(|| {
             let why = view.stops.as_deref().unwrap_or("it cannot be opened");
             Complaint::new(Class::Refused, format!("{}: {why}", args.packet))
         })?;
-        return print_payload(&found, &letter, program);
+        return print_payload(&found, &readable, program);
     }
     if args.json {
         program.json(&view);
@@ -129,7 +128,7 @@ fn damaged(found: &Found, what: impl std::fmt::Display) -> Failed {
 }
 
 /// The passphrase is asked for only when there is something to open.
-fn look(found: &Found, known: &Known, program: &Program) -> Result<(View, Option<Letter>), Failed> {
+fn look(found: &Found, known: &Known, program: &Program) -> Result<(View, Option<Readable>), Failed> {
     let own = known.home().map(|home| home.card().id());
     let (view, is_ours) = show::clear(&found.file, known, own).map_err(|error| damaged(found, error))?;
     let (Some(home), Some(own), true) = (known.home(), own, is_ours) else { return Ok((view, None)) };
@@ -137,10 +136,11 @@ fn look(found: &Found, known: &Known, program: &Program) -> Result<(View, Option
     show::opened(&found.file, &Reader { own, nodes: known, keys: &keys }).map_err(|error| damaged(found, error))
 }
 
-fn print_payload(found: &Found, letter: &Letter, program: &mut Program) -> Result<(), Failed> {
+fn print_payload(found: &Found, readable: &Readable, program: &mut Program) -> Result<(), Failed> {
+    let Readable { letter, veils } = readable;
     let packet = packet_id(&found.file);
     let files = (0..letter.bodies.len()).map(|number| open_body(found, &packet, number)).collect::<Result<_, _>>()?;
-    let bodies = Bodies { letter, files, threads: program.threads().get() };
+    let bodies = Bodies { letter, files, veils: veils.as_ref(), threads: program.threads().get() };
     let printed = show::payload(&bodies, &mut |piece| match piece {
         Piece::Content(bytes) => program.out().content(bytes),
         Piece::Entry(path) => program.say(shown_name(OsStr::from_bytes(&path))),

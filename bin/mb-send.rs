@@ -1,15 +1,17 @@
 //! mb-send: files, folders and standard input, to one or many nodes.
 
 use clap::{Parser, ValueEnum};
+use mb_cli::age::parse_age;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
 use mb_node::config::KnownNode;
 use mb_node::home::Home;
-use mb_node::send::{Compress, Input, Options, Place, Recipient, SendError, Sender, split_list};
+use mb_node::send::{Compress, Input, Onion, Options, Place, Recipient, SendError, Sender, split_list};
 use mb_node::toss::{Event, Scope};
 use mb_node::way::relays;
 use mb_spool::day;
 use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
+use mb_wire::route::HOLD_MOST;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -31,6 +33,14 @@ struct Args {
     /// By way of these relays, nearest first [the first of the node's roads]
     #[arg(long, value_name = "NODE,NODE...", value_delimiter = ',')]
     via: Vec<String>,
+
+    /// Hide where it comes from and goes to: at each relay all of it changes
+    #[arg(long)]
+    onion: bool,
+
+    /// Each relay holds an onion for a random time of at most AGE, as 30m or 12h, at most 7d
+    #[arg(long, value_name = "AGE", requires = "onion", value_parser = delay)]
+    delay: Option<u32>,
 
     /// Name at the other end, for a single FILE
     #[arg(long, value_name = "NAME")]
@@ -65,7 +75,7 @@ struct Args {
     pad: bool,
 
     /// Whether to compress
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = CompressWhen::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = CompressWhen::Auto, conflicts_with = "onion")]
     compress: CompressWhen,
 
     /// Also to this node itself, to have a copy that can be read
@@ -169,6 +179,7 @@ fn options(args: &Args, home: &Home, program: &Program) -> Options {
         once: args.once.clone(),
         private: args.private,
         pad: args.pad,
+        onion: args.onion.then(|| Onion { delay: args.delay.unwrap_or(0) }),
         compress: match args.compress {
             CompressWhen::Auto => Compress::Auto,
             CompressWhen::Never => Compress::Never,
@@ -216,6 +227,11 @@ fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec
     if input_count > 1 && recipients.iter().any(|to| matches!(to.place, Place::As(_))) {
         return Err(usage("several FILEs cannot have one name: end the PATH with /"));
     }
+    let is_direct = |to: &&Recipient| to.via.is_empty() && to.node.id() != home.itself().id();
+    if let Some(to) = recipients.iter().find(is_direct).filter(|_| args.onion) {
+        let line = format!("--onion: {}: no relay is on the way to it", to.node.name);
+        return Err(Complaint::new(Class::Usage, line).with_remedy("--via names relays").into());
+    }
     if args.copy_self {
         recipients.push(Recipient {
             node: home.itself(),
@@ -256,6 +272,12 @@ fn way<'a>(node: &KnownNode, via: &[String], home: &'a Home) -> Result<Vec<&'a K
             relays(own, to, via, find).map_err(|error| Complaint::of(&error, |line| format!("--via: {line}")).into())
         }
     }
+}
+
+/// An age that a relay may be asked to hold a packet for.
+fn delay(text: &str) -> Result<u32, String> {
+    let secs = parse_age(text)?;
+    u32::try_from(secs).ok().filter(|secs| *secs <= HOLD_MOST).ok_or_else(|| "at most 7d".into())
 }
 
 fn say_what_would_be_sent(program: &Program, inputs: &[Input], recipients: &[Recipient]) {

@@ -5,6 +5,7 @@ use mb_cli::{Arguments, Common, Complaint, Failed, Program};
 use mb_node::home::Home;
 use mb_node::toss::{Delivered, Event, Scope, watch};
 use mb_spool::class::Class;
+use mb_spool::date::time_text;
 use mb_spool::layout::{Queue, Spool};
 use mb_wire::id::PacketId;
 use mb_wire::key::NodeSecrets;
@@ -118,6 +119,10 @@ fn toss(
         Event::Relayed { packet, next, became } => {
             count += 1;
             program.detail(format_args!("{packet}: goes on to {next} as {became}"));
+        }
+        Event::Held { packet, until } => {
+            let until = time_text(i64::try_from(until).unwrap_or(i64::MAX));
+            program.detail(format_args!("{packet}: is held until {until}, as its author wants"));
         }
         Event::Waits { packet, missing } => {
             program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));

@@ -31,7 +31,7 @@ pub fn payload(data: &[u8]) {
     }
     let letter = letter(bodies);
     let threads = 1 + usize::from(shape >> 7);
-    check(&Bodies { letter: &letter, files, threads }, &dir, expected, plans.iter().all(Plan::is_plain));
+    check(&Bodies { letter: &letter, files, veils: None, threads }, &dir, expected, plans.iter().all(Plan::is_plain));
 }
 
 fn check(bodies: &Bodies, dir: &DirRef, expected: Option<Vec<u8>>, is_known: bool) {

@@ -9,7 +9,7 @@ use mb_wire::envelope::{self, BodyName, Content, EnvelopeError, Prefix};
 use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::id::NodeId;
 use mb_wire::letter::{Codec, FileMeta, Form, Frame, Kind, Letter, LetterBody};
-use mb_wire::route::{RouteError, Step};
+use mb_wire::route::{RouteError, Step, Veils};
 use serde::Serialize;
 
 use crate::keys::ExchangeKeys;
@@ -80,6 +80,8 @@ pub struct RouteView {
     pub next: Option<NodeView>,
     /// Priority with which it goes on.
     pub nice: Option<u8>,
+    /// How many seconds it is held before.
+    pub hold: Option<u32>,
     /// Last day on which it goes on.
     pub end: String,
     /// Whether its bodies change at each hop.
@@ -165,8 +167,16 @@ pub fn clear(file: &[u8], names: &dyn Nodes, own: Option<NodeId>) -> Result<(Vie
     Ok((view, is_ours))
 }
 
+/// A letter that was verified, and what lies on its bodies.
+pub struct Readable {
+    /// The letter.
+    pub letter: Letter,
+    /// In an onion: what is taken off each body before it is opened.
+    pub veils: Option<Veils>,
+}
+
 /// Everything that `reader` can see of the envelope `file`, and the letter itself if it could be verified.
-pub fn opened(file: &[u8], reader: &Reader) -> Result<(View, Option<Letter>), ShowError> {
+pub fn opened(file: &[u8], reader: &Reader) -> Result<(View, Option<Readable>), ShowError> {
     let (mut view, _) = clear(file, reader.nodes, Some(reader.own))?;
     let opened = match envelope::open(file, reader.own, |tag| reader.keys.find(tag)) {
         Ok(opened) => opened,
@@ -197,7 +207,7 @@ impl View {
     }
 
     /// Verifies hop and letter as far as the signers are known, and notes what they say.
-    fn fill(&mut self, opened: envelope::Opened, reader: &Reader) -> Result<Option<Letter>, EnvelopeError> {
+    fn fill(&mut self, opened: envelope::Opened, reader: &Reader) -> Result<Option<Readable>, EnvelopeError> {
         let (from, prefix) = (opened.from, opened.prefix.clone());
         let view =
             OpenedView { from: NodeView::new(&from, reader.nodes), hops: opened.hops, route: None, letter: None };
@@ -206,8 +216,8 @@ impl View {
             self.stops = Some("the node that handed it over is not known here".into());
             return Ok(None);
         };
-        let (signed, frame) = match opened.verify_hop(&neighbour.card.identity)? {
-            Content::Letter(signed) => (signed, Frame::from(&prefix)),
+        let (signed, frame, veils) = match opened.verify_hop(&neighbour.card.identity)? {
+            Content::Letter(signed) => (signed, Frame::from(&prefix), None),
             Content::Routed(routed) => {
                 let Some(key) = reader.keys.find(routed.key()) else {
                     self.stops = Some(RouteError::NoKey(routed.key()).to_string());
@@ -216,7 +226,7 @@ impl View {
                 let step = routed.open(reader.own, key, &prefix)?;
                 view.route = Some(RouteView::new(&step, reader.nodes));
                 match step {
-                    Step::Here(here) => (here.letter, here.frame),
+                    Step::Here(here) => (here.letter, here.frame, here.veils),
                     Step::Onward(_) => {
                         self.stops = Some("the rest is for other nodes".into());
                         return Ok(None);
@@ -232,7 +242,7 @@ impl View {
         };
         let (_, verified) = signed.verify(&author.card.identity, frame)?;
         letter.content = Some(ContentView::new(&verified));
-        Ok(Some(verified))
+        Ok(Some(Readable { letter: verified, veils }))
     }
 
     /// The same for people, one line each: a word for what it is, and its value.
@@ -297,12 +307,17 @@ impl RouteView {
             Step::Onward(onward) => RouteView {
                 next: Some(NodeView::new(&onward.next, names)),
                 nice: Some(onward.nice),
+                hold: Some(onward.hold),
                 end: day_text(onward.end),
                 onion: onward.veils.is_some(),
             },
-            Step::Here(here) => {
-                RouteView { next: None, nice: None, end: day_text(here.frame.end), onion: here.veils.is_some() }
-            }
+            Step::Here(here) => RouteView {
+                next: None,
+                nice: None,
+                hold: None,
+                end: day_text(here.frame.end),
+                onion: here.veils.is_some(),
+            },
         }
     }
 
@@ -310,6 +325,9 @@ impl RouteView {
         lines.put("next", self.next.as_ref().map_or("its route ends here".into(), NodeView::text));
         if let Some(nice) = self.nice {
             lines.put("next nice", nice);
+        }
+        if let Some(hold) = self.hold {
+            lines.put("held", format!("{hold} seconds"));
         }
         lines.put("route ends", &self.end);
         lines.put("onion", if self.onion { "yes" } else { "no" });

@@ -7,6 +7,9 @@ use mb_wire::route::ROUTE_MOST;
 use crate::config::KnownNode;
 use crate::home::HomeError;
 
+/// The last day of an onion is a multiple of so many, so that it tells little.
+pub const ONION_DAYS: u32 = 8;
+
 /// Why relays make no way.
 #[derive(Debug, thiserror::Error)]
 pub enum WayError {

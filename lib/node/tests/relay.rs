@@ -7,11 +7,11 @@ use mb_node::keys::ExchangeKeys;
 use mb_node::toss::Nodes;
 use mb_node::toss::decide::{Accepted, Decision, Known, Refusal, Task, decide};
 use mb_wire::card::{Card, ExchangeKey};
-use mb_wire::envelope::{Address, BodyName, Content, HOPS_MOST, Wrap, packet_id, wrap};
+use mb_wire::envelope::{Address, BodyName, Content, HOPS_MOST, Wrap, packet_id, read_prefix, wrap};
 use mb_wire::id::{NodeId, Root, SlotTag};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
 use mb_wire::letter::{FileMeta, Form, Kind, Letter};
-use mb_wire::route::{Route, RouteError, Terms};
+use mb_wire::route::{Route, RouteError, Step, Terms};
 
 const TODAY: u32 = 20_780;
 const END: u32 = TODAY + 90;
@@ -70,7 +70,7 @@ impl Net {
         };
         let addresses = hops.iter().map(|hop| self.actors[*hop].address.clone()).collect();
         let lists = vec![mb_wire::envelope::list_hash(bodies.iter().copied()); hops.len() + 1];
-        let terms = Terms { end: END, nice: 100, lists: &lists, is_onion: false };
+        let terms = Terms { end: END, nice: 100, lists: &lists, is_onion: false, holds: &[] };
         let route = Route::new(author, addresses, [9; 32]).expect("a route");
         Content::Routed(Box::new(route.seal(&letter.sign(author), &terms).expect("it fits")))
     }
@@ -90,6 +90,26 @@ impl Net {
             Wrap { to: &self.actors[at].address, end: END, nice: 100, hops: HOPS_MOST, bodies: &[], content };
         change(&mut wrapping);
         self.decide(at, &wrap(&self.actors[from].secrets, &wrapping).expect("it fits"))
+    }
+
+    fn hand_bodies(&self, from: usize, at: usize, content: &Content, bodies: &[BodyName]) -> Decision<'_> {
+        let to = &self.actors[at].address;
+        let wrapping = Wrap { to, end: END, nice: 100, hops: HOPS_MOST, bodies, content };
+        self.decide(at, &wrap(&self.actors[from].secrets, &wrapping).expect("it fits"))
+    }
+
+    /// What node `at` finds for the next hop.
+    fn opened(&self, from: usize, at: usize, content: Content, bodies: &[BodyName]) -> Content {
+        let to = &self.actors[at].address;
+        let wrapping = Wrap { to, end: END, nice: 100, hops: HOPS_MOST, bodies, content: &content };
+        let file = wrap(&self.actors[from].secrets, &wrapping).expect("it fits");
+        let prefix = read_prefix(&file).expect("an envelope");
+        let Content::Routed(routed) = content else { panic!("it is under way") };
+        let key = self.actors[at].keys.find(routed.key()).expect("its key");
+        match routed.open(self.id(at), key, &prefix).expect("it is sound") {
+            Step::Onward(onward) => Content::Routed(Box::new(onward.routed)),
+            Step::Here(_) => panic!("it goes on"),
+        }
     }
 
     fn decide(&self, at: usize, file: &[u8]) -> Decision<'_> {
@@ -169,16 +189,16 @@ fn what_a_relay_alters_is_refused_by_the_next_node() {
     let content = net.routed(&[1, 2, 3], &bodies);
     let accepted = taken(net.hand(0, 1, &content, |w| w.bodies = &bodies));
     let Task::Relay(relay) = &accepted.task else { panic!("it is for node 3") };
-    let other = |bodies: &[BodyName]| {
-        let file = relay.wrap(&net.actors[1].secrets, bodies).expect("it fits");
-        refused(net.decide(2, &file))
-    };
+    let own = relay.wrap(&net.actors[1].secrets, &[body(2), body(1)]).expect_err("it knows better itself");
+    assert!(matches!(own, Refusal::Route(RouteError::Bodies)));
+    // One that does not care.
+    let on = net.opened(0, 1, content, &bodies);
+    let other = |bodies: &[BodyName]| refused(net.hand_bodies(1, 2, &on, bodies));
     let larger = BodyName { size: 1017, ..body(2) };
     for bodies in [&[body(2), body(1)][..], &[body(1)], &[body(1), body(2), body(3)], &[body(1), larger], &[]] {
         assert!(matches!(other(bodies), Refusal::Route(RouteError::Bodies)), "{bodies:?}");
     }
-    let good = relay.wrap(&net.actors[1].secrets, &bodies).expect("it fits");
-    assert_eq!(taken(net.decide(2, &good)).bodies, bodies);
+    assert_eq!(taken(net.hand_bodies(1, 2, &on, &bodies)).bodies, bodies);
 }
 
 /// Threat: 15.

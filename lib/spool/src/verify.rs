@@ -1,10 +1,11 @@
-//! Is a file the body that a prefix names? Read whole and hashed on all cores; no key needed.
+//! Is a file the body that a prefix names, and what does it become? Read whole and hashed on all cores; no key needed.
 
 use std::sync::{Mutex, PoisonError};
 
 use mb_wire::body::{CHUNK_LEN, leaves, root};
 use mb_wire::envelope::BodyName;
 use mb_wire::hash::Digest;
+use mb_wire::id::Root;
 
 use crate::blocks::{BLOCK_CHUNKS, for_each_block};
 use crate::durable::{self, FileRef};
@@ -14,8 +15,19 @@ const BLOCK_LEN: usize = BLOCK_CHUNKS * CHUNK_LEN;
 
 /// Whether the open file has the size and the root of `body`.
 pub fn is_body(file: &FileRef, body: &BodyName, threads: usize) -> durable::Result<bool> {
-    if file.stat()?.len != body.size {
-        return Ok(false);
+    Ok(body_root(file, body.size, threads, |_, _| Ok(()))? == Some(body.root))
+}
+
+/// The root of the body that the open file becomes when `change` has changed it, block by block, each with its offset.
+/// `None`: it has not `size` bytes, or no body has. Blocks are changed on all threads.
+pub fn body_root(
+    file: &FileRef,
+    size: u64,
+    threads: usize,
+    change: impl Fn(u64, &mut [u8]) -> durable::Result<()> + Sync,
+) -> durable::Result<Option<Root>> {
+    if file.stat()?.len != size {
+        return Ok(None);
     }
     let parts: Mutex<Vec<(u64, Vec<Digest>)>> = Mutex::new(Vec::new());
     let mut offset = 0;
@@ -34,6 +46,7 @@ pub fn is_body(file: &FileRef, body: &BodyName, threads: usize) -> durable::Resu
         Ok::<_, durable::Error>((len > 0).then_some(at))
     };
     let work = |at: u64, buffer: &mut Vec<u8>| {
+        change(at, buffer)?;
         parts.lock().unwrap_or_else(PoisonError::into_inner).push((at, leaves(buffer)));
         Ok(())
     };
@@ -41,7 +54,7 @@ pub fn is_body(file: &FileRef, body: &BodyName, threads: usize) -> durable::Resu
     let mut parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
     parts.sort_unstable_by_key(|(at, _)| *at);
     let all: Vec<Digest> = parts.into_iter().flat_map(|(_, leaves)| leaves).collect();
-    Ok(is_count_right(&all, body.size) && root(body.size, &all) == body.root)
+    Ok(is_count_right(&all, size).then(|| root(size, &all)))
 }
 
 /// Whether as many leaves were read as a body of that size has; also keeps an empty file from being asked for its root.

@@ -22,6 +22,9 @@ use crate::size;
 /// Most hops of a route: seven relays and the recipient.
 pub const ROUTE_MOST: usize = 8;
 
+/// Longest time that a slot may ask a relay to hold the packet: 7 days, in seconds.
+pub const HOLD_MOST: u32 = 7 * 86_400;
+
 /// Bytes of a slot.
 const SLOT_LEN: usize = 256;
 /// Bytes of a route block.
@@ -161,6 +164,7 @@ struct Slot {
     end: u32,
     nice: u8,
     is_onion: bool,
+    hold: u32,
 }
 
 /// What the next hop needs besides block and payload.
@@ -181,8 +185,8 @@ impl Slot {
             bytes[..NEXT_LEN].copy_from_slice(&parts.concat());
         }
         let flags = if self.next.is_none() { LAST } else { 0 } | if self.is_onion { ONION } else { 0 };
-        let rest =
-            [&self.load[..], &self.arriving, &self.leaving, &self.end.to_be_bytes(), &[self.nice, flags]].concat();
+        let (end, hold) = (self.end.to_be_bytes(), self.hold.to_be_bytes());
+        let rest = [&self.load[..], &self.arriving, &self.leaving, &end, &[self.nice, flags], &hold].concat();
         bytes[NEXT_LEN..NEXT_LEN + rest.len()].copy_from_slice(&rest);
         bytes
     }
@@ -199,6 +203,7 @@ impl Slot {
         let (load, arriving, leaving) = (take(&mut rest), take(&mut rest), take(&mut rest));
         let end = u32::from_be_bytes(take(&mut rest));
         let [nice, flags] = take(&mut rest);
+        let hold = u32::from_be_bytes(take(&mut rest));
         let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
         if !is_zero(rest) {
             return Err(RouteError::Slot("something where zeros should be"));
@@ -213,13 +218,16 @@ impl Slot {
         if !is_onion && arriving != leaving {
             return Err(RouteError::Slot("other bodies leaving than arriving"));
         }
+        if hold > HOLD_MOST || (is_last && hold != 0) {
+            return Err(RouteError::Slot("a time to be held that none may have"));
+        }
         let next = match is_last {
             true if !is_zero(&bytes[..NEXT_LEN]) => return Err(RouteError::Slot("a next hop behind the last one")),
             true => None,
             false if is_zero(next.node.as_bytes()) => return Err(RouteError::Slot("no next hop")),
             false => Some(next),
         };
-        Ok(Slot { next, load, arriving, leaving, end, nice, is_onion })
+        Ok(Slot { next, load, arriving, leaving, end, nice, is_onion, hold })
     }
 }
 
@@ -250,6 +258,8 @@ pub struct Onward {
     pub end: u32,
     /// Priority with which it goes on.
     pub nice: u8,
+    /// How many seconds it is held before, at most [`HOLD_MOST`].
+    pub hold: u32,
     /// What is for the next hop.
     pub routed: Routed,
     /// The [`list_hash`] of the bodies that leave.
@@ -305,6 +315,7 @@ impl Routed {
             next: next.node,
             end: slot.end,
             nice: slot.nice,
+            hold: slot.hold,
             routed: Routed { key: next.key, tag: next.tag, block, share: next.share, commit: next.commit, payload },
             leaving: slot.leaving,
             veils: slot.is_onion.then(|| Veils(keys)),
@@ -360,6 +371,8 @@ pub struct Terms<'a> {
     pub lists: &'a [Digest],
     /// Whether it is an onion.
     pub is_onion: bool,
+    /// How many seconds each relay holds it, in their order, at most [`HOLD_MOST`]; none: not at all.
+    pub holds: &'a [u32],
 }
 
 impl fmt::Debug for Route<'_> {
@@ -394,13 +407,16 @@ impl<'a> Route<'a> {
     /// Seals the letter for the recipient, and says to each hop what it must know. To be handed to the first hop.
     pub fn seal(&self, letter: &SignedLetter, terms: &Terms) -> Result<Routed, RouteError> {
         assert_eq!(terms.lists.len(), self.hops.len() + 1, "one list for each hop to come, and the letter's");
+        assert!(terms.holds.len() < self.hops.len(), "relays hold a packet, the recipient does not");
         let mut payload = self.seal_letter(letter)?;
         let mut slots = Vec::with_capacity(self.hops.len());
-        for (lists, (_, keys)) in terms.lists.windows(2).zip(&self.hops).rev() {
+        for (number, (_, keys)) in self.hops.iter().enumerate().rev() {
             keys.apply_to_payload(&mut payload);
-            let (load, arriving, leaving) = (hash(Label::Load, &[&payload]), lists[0], lists[1]);
-            let Terms { end, nice, is_onion, .. } = *terms;
-            slots.push(Slot { next: None, load, arriving, leaving, end, nice, is_onion });
+            let (load, arriving, leaving) =
+                (hash(Label::Load, &[&payload]), terms.lists[number], terms.lists[number + 1]);
+            let Terms { end, nice, is_onion, holds, .. } = *terms;
+            let hold = holds.get(number).map_or(0, |secs| (*secs).min(HOLD_MOST));
+            slots.push(Slot { next: None, load, arriving, leaving, end, nice, is_onion, hold });
         }
         let (mut block, mut next) = (None, None);
         for (slot, (address, keys)) in slots.into_iter().zip(self.hops.iter().rev()) {

@@ -45,7 +45,7 @@ impl Road {
     }
 
     fn seal(&self, letter: &Letter, lists: &[Digest], is_onion: bool) -> Routed {
-        let terms = Terms { end: 19_990, nice: 96, lists, is_onion };
+        let terms = Terms { end: 19_990, nice: 96, lists, is_onion, holds: &[] };
         self.route().seal(&letter.sign(&self.author), &terms).unwrap()
     }
 
@@ -160,7 +160,7 @@ fn no_hop_finds_its_place_in_what_is_behind_its_slot() {
 /// Threat: 8.
 #[test]
 fn every_flipped_byte_is_refused_at_each_hop() {
-    for count in 1..=ROUTE_MOST {
+    for count in [1, 2, ROUTE_MOST] {
         let road = Road::new(count);
         let mut routed = road.plain(&road.letter(vec![]));
         for number in 0..count {
@@ -290,7 +290,7 @@ fn each_input_of_a_route_changes_all_of_its_shares() {
     let road = Road::new(3);
     let letter = road.letter(vec![]);
     let lists = vec![letter.list_hash(); 4];
-    let terms = Terms { end: 19_990, nice: 96, lists: &lists, is_onion: false };
+    let terms = Terms { end: 19_990, nice: 96, lists: &lists, is_onion: false, holds: &[] };
     let seal =
         |salt| Route::new(&road.author, road.addresses(), salt).unwrap().seal(&letter.sign(&road.author), &terms);
     let [one, again, other] = [[7; 32], [7; 32], [8; 32]].map(|salt| seal(salt).unwrap());

@@ -183,7 +183,7 @@ fn a_value_beyond_its_limit_is_refused_at_its_place() {
         ("accept = 1", "2:10: accept: invalid type"),
         ("[send]\nnice = 1\nnice = 2", "4:1: duplicate key"),
         ("roads = []", "2:9: roads: no way at all; [[]] is directly"),
-        ("roads = [\"hub\"]", "2:10: roads[0]: invalid type: string \"hub\", expected a sequence"),
+        ("roads = [\"hub\"]", "2:10: roads: invalid type: string \"hub\", expected a sequence"),
         ("roads = [[\"a/b\"]]", "2:9: roads: "),
         (r#"roads = [["a", "b", "c", "d", "e", "f", "g", "h"]]"#, "2:9: roads: 8 relays; at most 7 are allowed"),
         ("[relay]\nfrom = 1", "3:8: relay.from: invalid type: integer `1`, expected a boolean"),

@@ -1,13 +1,17 @@
 //! Letters and envelopes: one of each for every recipient of an input.
 
-use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, wrap};
+use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, list_hash, wrap};
+use mb_wire::hash::Digest;
 use mb_wire::id::NodeId;
+use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody};
-use mb_wire::route::{Route, Terms};
+use mb_wire::route::{Route, RouteError, Terms};
+use zeroize::Zeroizing;
 
-use super::pack::Packed;
+use super::pack::{Packed, PackedBody};
 use super::source::Source;
-use super::{MOST_SHARING, Options, Recipient, SendError, Sender};
+use super::{MOST_SHARING, MOST_TTL, Options, Recipient, SendError, Sender};
+use crate::way::ONION_DAYS;
 
 /// What goes into the batch for one recipient.
 pub struct Addressed {
@@ -19,71 +23,56 @@ pub struct Addressed {
     pub bodies: Vec<String>,
 }
 
+/// How one packet goes to one recipient.
+pub struct Way<'a> {
+    to: &'a Recipient<'a>,
+    /// The relays, nearest first, and then the recipient.
+    hops: Vec<Address>,
+    end: u32,
+    nice: u8,
+    /// Random, for the route.
+    salt: Zeroizing<[u8; 32]>,
+    /// Whether bodies change at each hop.
+    is_onion: bool,
+    /// How many seconds each relay holds it.
+    holds: Vec<u32>,
+}
+
+impl Way<'_> {
+    /// The route, where relays are between. The same each time.
+    fn route<'s>(&self, secrets: &'s NodeSecrets) -> Result<Option<Route<'s>>, RouteError> {
+        match self.hops.len() {
+            1 => Ok(None),
+            _ => Route::new(secrets, self.hops.clone(), *self.salt).map(Some),
+        }
+    }
+}
+
 impl Sender<'_> {
-    /// One envelope for each recipient, in order.
-    pub(super) fn letters(
-        &self,
-        source: &Source,
-        to: &[Recipient],
-        options: &Options,
-        packed: &Packed,
-    ) -> Result<Vec<Addressed>, SendError> {
-        let seal = |(number, recipient)| self.letter(source, recipient, number, options, packed);
-        to.iter().enumerate().map(seal).collect()
+    /// One way for each recipient, in order, for one input.
+    pub(super) fn ways<'a>(&self, to: &'a [Recipient<'a>], options: &Options) -> Result<Vec<Way<'a>>, SendError> {
+        to.iter().map(|recipient| self.way(recipient, options)).collect()
     }
 
-    fn letter(
-        &self,
-        source: &Source,
-        to: &Recipient,
-        number: usize,
-        options: &Options,
-        packed: &Packed,
-    ) -> Result<Addressed, SendError> {
-        let (inline, bodies) = match packed {
-            Packed::Inline(payload) => (Some(payload.clone()), &[][..]),
-            Packed::Bodies(copies) if options.private => (None, &copies[number][..]),
-            Packed::Bodies(copies) => (None, &copies[number / MOST_SHARING][..]),
-        };
-        let (hops, end) = self.hops(to, options)?;
-        let first = hops[0].clone();
-        let letter = Letter {
-            to: to.node.id(),
-            end,
-            kind: Kind::File(self.meta(source, to)?),
-            salt: self.random_bytes()?,
-            time: self.now,
-            author: self.secrets.id(),
-            bodies: bodies.iter().map(|body| body.entry.clone()).collect(),
-            inline,
-        };
-        let nice = options.nice.unwrap_or(to.node.send.nice);
-        let salt = self.random_bytes()?;
-        let envelope = self.wrap(&letter, hops, salt, nice).map_err(|cause| {
-            let path = source.path.clone();
-            SendError::Large { path, cause }
-        })?;
-        let bodies = bodies.iter().map(|body| body.name.clone()).collect();
-        Ok(Addressed { to: first.id, envelope, bodies })
+    fn way<'a>(&self, to: &'a Recipient<'a>, options: &Options) -> Result<Way<'a>, SendError> {
+        let (hops, latest) = self.hops(to)?;
+        let (mut end, mut nice) = (self.end(to, options), options.nice.unwrap_or(to.node.send.nice));
+        let mut holds = Vec::new();
+        let onion = options.onion.as_ref().filter(|_| hops.len() > 1);
+        if let Some(onion) = onion {
+            (end, nice) = (coarse_end(end, latest), coarse_nice(nice));
+            if end < self.today {
+                return Err(SendError::EndsSoon(to.node.name.clone()));
+            }
+            holds = to.via.iter().map(|_| self.hold(onion.delay)).collect::<Result<_, _>>()?;
+        }
+        let salt = Zeroizing::new(self.random_bytes()?);
+        Ok(Way { to, hops, end: end.min(latest), nice, salt, is_onion: onion.is_some(), holds })
     }
 
-    /// The envelope for the first hop. `salt` is random.
-    fn wrap(&self, letter: &Letter, hops: Vec<Address>, salt: [u8; 32], nice: u8) -> Result<Vec<u8>, EnvelopeError> {
-        let bodies: Vec<BodyName> = letter.bodies.iter().map(name_of).collect();
-        let (first, end, signed) = (hops[0].clone(), letter.end, letter.sign(self.secrets));
-        let content = if hops.len() == 1 {
-            Content::Letter(signed)
-        } else {
-            let lists = vec![letter.list_hash(); hops.len() + 1];
-            let route = Route::new(self.secrets, hops, salt)?;
-            Content::Routed(Box::new(route.seal(&signed, &Terms { end, nice, lists: &lists, is_onion: false })?))
-        };
-        wrap(self.secrets, &Wrap { to: &first, end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content })
-    }
-
-    /// Whom to seal to, the recipient last, and how long the packet may live: never longer than a key of theirs.
-    fn hops(&self, to: &Recipient, options: &Options) -> Result<(Vec<Address>, u32), SendError> {
-        let mut end = self.end(to, options);
+    /// Whom to seal to, the recipient last, and how long a packet by them may live: never longer than a key of theirs.
+    fn hops(&self, to: &Recipient) -> Result<(Vec<Address>, u32), SendError> {
+        let mut latest = self.today.saturating_add(MOST_TTL);
         let mut hops = Vec::with_capacity(to.via.len() + 1);
         for node in to.via.iter().copied().chain([to.node]) {
             let key = node.card.exchange_key(self.today).map_err(|cause| {
@@ -91,11 +80,94 @@ impl Sender<'_> {
                 SendError::Card { node, cause }
             })?;
             if key.gone_after != 0 {
-                end = end.min(key.gone_after);
+                latest = latest.min(key.gone_after);
             }
             hops.push(Address { id: node.id(), exchange: key.public });
         }
-        Ok((hops, end))
+        Ok((hops, latest))
+    }
+
+    /// A random time, in seconds, of at most `most`.
+    fn hold(&self, most: u32) -> Result<u32, SendError> {
+        let dice = u64::from_be_bytes(self.random_bytes()?);
+        Ok((dice % (u64::from(most) + 1)) as u32)
+    }
+
+    /// What each copy of an input's bodies is veiled for, if it is.
+    pub(super) fn copies<'s>(&'s self, ways: &[Way], options: &Options) -> Result<Vec<Option<Route<'s>>>, SendError> {
+        if options.onion.is_none() {
+            let count = if options.private { ways.len() } else { ways.len().div_ceil(MOST_SHARING) };
+            return Ok((0..count).map(|_| None).collect());
+        }
+        let route =
+            |way: &Way| way.route(self.secrets).map_err(|cause| SendError::Route(way.to.node.name.clone(), cause));
+        ways.iter().map(route).collect()
+    }
+
+    /// One envelope for each recipient, in order.
+    pub(super) fn letters(
+        &self,
+        source: &Source,
+        ways: &[Way],
+        options: &Options,
+        packed: &Packed,
+    ) -> Result<Vec<Addressed>, SendError> {
+        let is_shared = options.onion.is_none() && !options.private;
+        let seal = |(number, way): (usize, &Way)| {
+            let bodies = match packed {
+                Packed::Inline(_) => &[][..],
+                Packed::Bodies(copies) if is_shared => &copies[number / MOST_SHARING][..],
+                Packed::Bodies(copies) => &copies[number][..],
+            };
+            self.letter(source, way, packed, bodies)
+        };
+        ways.iter().enumerate().map(seal).collect()
+    }
+
+    fn letter(
+        &self,
+        source: &Source,
+        way: &Way,
+        packed: &Packed,
+        bodies: &[PackedBody],
+    ) -> Result<Addressed, SendError> {
+        let letter = Letter {
+            to: way.to.node.id(),
+            end: way.end,
+            kind: Kind::File(self.meta(source, way.to)?),
+            salt: self.random_bytes()?,
+            time: self.now,
+            author: self.secrets.id(),
+            bodies: bodies.iter().map(|body| body.entry.clone()).collect(),
+            inline: match packed {
+                Packed::Inline(payload) => Some(payload.clone()),
+                Packed::Bodies(_) => None,
+            },
+        };
+        let envelope = self.wrap(&letter, way, bodies).map_err(|cause| {
+            let path = source.path.clone();
+            SendError::Large { path, cause }
+        })?;
+        let bodies = bodies.iter().map(|body| body.name.clone()).collect();
+        Ok(Addressed { to: way.hops[0].id, envelope, bodies })
+    }
+
+    /// The envelope for the first hop.
+    fn wrap(&self, letter: &Letter, way: &Way, packed: &[PackedBody]) -> Result<Vec<u8>, EnvelopeError> {
+        let signed = letter.sign(self.secrets);
+        // As they come to the hop of that number, and at last as the letter lists them.
+        let listed = |hop| packed.iter().map(move |body| body.links.get(hop).copied().unwrap_or(name_of(&body.entry)));
+        let content = match way.route(self.secrets)? {
+            None => Content::Letter(signed),
+            Some(route) => {
+                let lists: Vec<Digest> = (0..=way.hops.len()).map(|hop| list_hash(listed(hop))).collect();
+                let Way { end, nice, is_onion, ref holds, .. } = *way;
+                Content::Routed(Box::new(route.seal(&signed, &Terms { end, nice, lists: &lists, is_onion, holds })?))
+            }
+        };
+        let bodies: Vec<BodyName> = listed(0).collect();
+        let Way { ref hops, end, nice, .. } = *way;
+        wrap(self.secrets, &Wrap { to: &hops[0], end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content })
     }
 
     fn meta(&self, source: &Source, to: &Recipient) -> Result<FileMeta, SendError> {
@@ -112,6 +184,21 @@ impl Sender<'_> {
         let mut bytes = [0; N];
         (self.random)(&mut bytes).map_err(SendError::Random)?;
         Ok(bytes)
+    }
+}
+
+/// One of few days, not after `latest`.
+fn coarse_end(end: u32, latest: u32) -> u32 {
+    let up = end.next_multiple_of(ONION_DAYS);
+    if up <= latest { up } else { latest - latest % ONION_DAYS }
+}
+
+/// One of three.
+fn coarse_nice(nice: u8) -> u8 {
+    match nice {
+        0..=96 => 64,
+        97..=160 => 128,
+        161..=255 => 192,
     }
 }
 

@@ -22,6 +22,7 @@ use mb_wire::hash::Digest;
 use mb_wire::id::PacketId;
 use mb_wire::key::NodeSecrets;
 use mb_wire::path::PathError;
+use mb_wire::route::RouteError;
 
 use crate::config::KnownNode;
 
@@ -42,6 +43,8 @@ pub type Random<'a> = &'a (dyn Fn(&mut [u8]) -> io::Result<()> + Sync);
 
 /// What a body may be shared by at a receiver, at the most (`[link] most_sharing`): over it, a new one is made.
 const MOST_SHARING: usize = 64;
+/// Days that anything may live.
+const MOST_TTL: u32 = 400;
 
 /// One `-t NODE[:PATH]`.
 #[derive(Clone)]
@@ -107,10 +110,18 @@ pub struct Options {
     pub pad: bool,
     /// Whether to compress.
     pub compress: Compress,
+    /// What goes by relays goes as an onion.
+    pub onion: Option<Onion>,
     /// Bytes to leave free on the disk.
     pub reserve: u64,
     /// Threads to work with.
     pub threads: usize,
+}
+
+/// How onions are made.
+pub struct Onion {
+    /// How many seconds each relay holds one, at the most; how many is left to chance.
+    pub delay: u32,
 }
 
 /// What sending needs besides what is sent.
@@ -174,6 +185,12 @@ pub enum SendError {
         /// What is wrong with the card.
         cause: CardError,
     },
+    /// A key on the way ends before an onion may.
+    #[error("{0}: a key on the way to it ends too soon for an onion")]
+    EndsSoon(String),
+    /// A route cannot be made.
+    #[error("{0}: {1}")]
+    Route(String, #[source] RouteError),
     /// The input has too many ranges, or its letter does not fit.
     #[error("{}: {cause}", shown(path))]
     Large {
@@ -215,7 +232,7 @@ impl Failure for SendError {
             SendError::Input { .. } => Class::NoInput,
             SendError::Unfit { .. } | SendError::Large { .. } | SendError::OtherInput(_) => Class::Data,
             SendError::NoName(_) | SendError::Path { .. } => Class::Usage,
-            SendError::Card { .. } => Class::Data,
+            SendError::Card { .. } | SendError::EndsSoon(_) | SendError::Route(..) => Class::Data,
             SendError::NoRoom { .. } | SendError::Stopped => Class::Later,
             SendError::Random(_) => Class::Io,
         }
@@ -224,7 +241,9 @@ impl Failure for SendError {
     fn remedy(&self) -> Option<String> {
         match self {
             SendError::NoName(_) => Some("give it one: --name NAME, or -t NODE:PATH".into()),
-            SendError::Card { .. } => Some("ask the node for its newest card, and add it with mb-node add".into()),
+            SendError::Card { .. } | SendError::EndsSoon(_) => {
+                Some("ask the node for its newest card, and add it with mb-node add".into())
+            }
             SendError::OtherInput(_) => Some("use another key; this one lives until its packets' last day".into()),
             SendError::Unfit { .. } => Some("nothing was sent; leave it out, or pack it with tar".into()),
             _ => None,
@@ -293,7 +312,8 @@ impl Sender<'_> {
         }
         let mut source = source::open(input, options, false)?;
         let Some(payload) = source.read_small()? else { return Ok(None) };
-        let letters = self.letters(&source, std::slice::from_ref(to), options, &pack::Packed::Inline(payload))?;
+        let ways = self.ways(std::slice::from_ref(to), options)?;
+        let letters = self.letters(&source, &ways, options, &pack::Packed::Inline(payload))?;
         self.check_room(0, options)?;
         Ok(Some(send_lone(self.spool, run, &letters[0].to, &letters[0].envelope)?))
     }
@@ -310,17 +330,18 @@ impl Sender<'_> {
         // In the order of the inputs, whichever is done first.
         let packets: Mutex<Sent> = Mutex::new(vec![PacketId::from_bytes([0; 32]); inputs.len() * to.len()]);
         let digests = Mutex::new(vec![Digest::default(); if record.is_some() { inputs.len() } else { 0 }]);
-        let packer = pack::Packer { sender: self, options, run, batch: &batch, copies: copies(to.len(), options) };
+        let packer = pack::Packer { sender: self, options, run, batch: &batch };
         let mut rest = inputs.iter().enumerate();
         let read = |_: &mut Vec<u8>| {
             let Some((number, input)) = rest.next() else { return Ok(None) };
             self.check_stop()?;
             let mut source = source::open(input, options, record.is_some())?;
-            let packed = packer.pack(&mut source)?;
-            Ok(Some((number, source, packed)))
+            let ways = self.ways(to, options)?;
+            let packed = packer.pack(&mut source, &self.copies(&ways, options)?)?;
+            Ok(Some((number, source, ways, packed)))
         };
-        let work = |(number, mut source, packed): (usize, source::Source, pack::Packed), _: &mut Vec<u8>| {
-            for (place, letter) in (number * to.len()..).zip(self.letters(&source, to, options, &packed)?) {
+        let work = |(number, mut source, ways, packed): Job, _: &mut Vec<u8>| {
+            for (place, letter) in (number * to.len()..).zip(self.letters(&source, &ways, options, &packed)?) {
                 let packet = batch.add(letter.to, &letter.envelope, run.dir(), &letter.bodies)?;
                 lock(&packets)[place] = packet;
             }
@@ -362,10 +383,8 @@ impl Sender<'_> {
     }
 }
 
-/// How many bodies are made of one payload.
-fn copies(recipients: usize, options: &Options) -> usize {
-    if options.private { recipients } else { recipients.div_ceil(MOST_SHARING) }
-}
+/// An input, by its number, whose bodies are packed: its envelopes are still to be made.
+type Job<'a> = (usize, source::Source, Vec<letter::Way<'a>>, pack::Packed);
 
 fn input_digest(digests: &[Digest]) -> Digest {
     let parts: Vec<&[u8]> = digests.iter().map(|digest| &digest[..]).collect();

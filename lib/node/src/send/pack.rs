@@ -1,7 +1,8 @@
 //! Pack: a payload becomes an inline letter or bodies, in one pass and constant memory.
 //!
 //! The next range of the payload is read by whoever is free, sealed, hashed and written by all threads. If several
-//! copies of the body are to be made (`--private`, more than 64 recipients), each block is sealed for each.
+//! copies of the body are to be made (`--private`, more than 64 recipients, onions), each block is sealed for each. In an
+//! onion the veils of all hops are put on at once, and what the body is called below each is hashed in passing.
 
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +12,10 @@ use mb_spool::blocks::{BLOCK_CHUNKS, for_each_block};
 use mb_spool::durable::FileRef;
 use mb_spool::run::Run;
 use mb_wire::body::{BodyKey, CHUNK_LEN, PIECE_LEN, PLAIN_MOST, body_len, leaves, root};
+use mb_wire::envelope::BodyName;
 use mb_wire::hash::Digest;
 use mb_wire::letter::{Codec, INLINE_MOST, LetterBody};
+use mb_wire::route::{Route, Veil};
 use mb_wire::size::padme;
 
 use super::source::Source;
@@ -24,6 +27,13 @@ const SAMPLE_LEN: usize = 256 * 1024;
 const LEVEL: i32 = 3;
 /// A compressed range is this much shorter than a body may be: what does not compress makes a frame a little longer.
 const FRAME_MARGIN: u64 = 8 << 20;
+
+/// Plaintext of each body of an onion whose length is not known, but of an only one, which may be shorter.
+const ONION_LEN: u64 = 64 << 20;
+/// The least plaintext of a body of an onion.
+const ONION_LEAST: u64 = 256 << 10;
+/// How many bodies an onion of known length has at the most, where that does not make them larger than any may be.
+const ONION_BODIES: u64 = 16;
 
 /// Whether to compress bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +61,8 @@ pub struct PackedBody {
     pub name: String,
     /// What the letter says about it.
     pub entry: LetterBody,
+    /// In an onion: what it is called when it comes to each hop, in their order.
+    pub links: Vec<BodyName>,
 }
 
 /// What packing needs.
@@ -59,7 +71,6 @@ pub struct Packer<'a> {
     pub options: &'a Options,
     pub run: &'a Run,
     pub batch: &'a Batch<'a>,
-    pub copies: usize,
 }
 
 /// A body that is being written: one of the copies.
@@ -67,14 +78,31 @@ struct Copy {
     name: String,
     file: FileRef,
     key: BodyKey,
+    /// The body as the letter lists it, and then as it is below one veil more at a time, that of the last hop first.
+    layers: Vec<Layer>,
+}
+
+#[derive(Default)]
+struct Layer {
+    /// What is put on it.
+    veil: Option<Veil>,
     leaves: Mutex<Vec<(u64, Vec<Digest>)>>,
 }
 
+impl Layer {
+    fn name(self, size: u64) -> BodyName {
+        let mut parts = self.leaves.into_inner().unwrap_or_else(PoisonError::into_inner);
+        parts.sort_unstable_by_key(|(first, _)| *first);
+        let all: Vec<Digest> = parts.into_iter().flat_map(|(_, leaves)| leaves).collect();
+        BodyName { root: root(size, &all), size }
+    }
+}
+
 impl Packer<'_> {
-    /// Reads the whole payload.
-    pub fn pack(&self, source: &mut Source) -> Result<Packed, SendError> {
+    /// Reads the whole payload. There are as many copies of its bodies as `routes`; those that have a route are veiled for it.
+    pub fn pack(&self, source: &mut Source, routes: &[Option<Route>]) -> Result<Packed, SendError> {
         let expected = source.len.unwrap_or(0);
-        self.sender.check_room(expected.saturating_mul(self.copies as u64), self.options)?;
+        self.sender.check_room(expected.saturating_mul(routes.len() as u64), self.options)?;
         let mut head = vec![0; SAMPLE_LEN];
         let len = source.fill(&mut head)?;
         head.truncate(len);
@@ -82,9 +110,12 @@ impl Packer<'_> {
             (self.sender.progress)(len as u64);
             return Ok(Packed::Inline(head));
         }
-        let mut copies = vec![Vec::new(); self.copies];
+        let mut copies = vec![Vec::new(); routes.len()];
         while !head.is_empty() {
-            let (bodies, next) = self.pack_range(source, head)?;
+            let number = copies[0].len();
+            let files = routes.iter().map(|route| self.new_copy(route.as_ref(), number)).collect::<Result<_, _>>()?;
+            let cut = Cut::new(self.options, source.len, number);
+            let (bodies, next) = self.pack_range(source, head, cut, files)?;
             for (list, body) in copies.iter_mut().zip(bodies) {
                 list.push(body);
             }
@@ -93,22 +124,27 @@ impl Packer<'_> {
         Ok(Packed::Bodies(copies))
     }
 
-    /// Packs one range, which begins with `head`, and returns what begins the next one.
-    fn pack_range(&self, source: &mut Source, head: Vec<u8>) -> Result<(Vec<PackedBody>, Vec<u8>), SendError> {
+    /// Packs one range, which begins with `head`, into copies, and returns what begins the next one.
+    fn pack_range(
+        &self,
+        source: &mut Source,
+        head: Vec<u8>,
+        cut: Cut,
+        copies: Vec<Copy>,
+    ) -> Result<(Vec<PackedBody>, Vec<u8>), SendError> {
         let codec = self.codec(&head);
-        let most = if codec == Codec::Zstd { PLAIN_MOST - FRAME_MARGIN } else { PLAIN_MOST };
+        let most = if codec == Codec::Zstd { cut.most - FRAME_MARGIN } else { cut.most };
         let mut range =
             Range { head: io::Cursor::new(head), source, left: most, len: 0, progress: self.sender.progress };
-        let copies = (0..self.copies).map(|_| self.new_copy()).collect::<Result<Vec<_>, _>>()?;
         let size = match codec {
-            Codec::Plain => self.write(&mut range, &copies)?,
+            Codec::Plain => self.write(&mut range, &copies, cut.pad)?,
             Codec::Zstd => {
                 let frame = zstd::stream::read::Encoder::with_buffer(
                     io::BufReader::with_capacity(SAMPLE_LEN, &mut range),
                     LEVEL,
                 );
                 let frame = frame.map_err(|cause| failed(cause, "compress"))?;
-                self.write(&mut { frame }, &copies)?
+                self.write(&mut { frame }, &copies, cut.pad)?
             }
         };
         let len = range.len;
@@ -121,6 +157,8 @@ impl Packer<'_> {
 
     fn codec(&self, head: &[u8]) -> Codec {
         match self.options.compress {
+            // How well something compresses tells what it is.
+            _ if self.options.onion.is_some() => Codec::Plain,
             Compress::Never => Codec::Plain,
             Compress::Always => Codec::Zstd,
             // Less than a tenth is not worth the time at either end.
@@ -131,15 +169,19 @@ impl Packer<'_> {
         }
     }
 
-    fn new_copy(&self) -> Result<Copy, SendError> {
+    /// The file of a copy that the letter lists as body `number`.
+    fn new_copy(&self, route: Option<&Route>, number: usize) -> Result<Copy, SendError> {
         let key = BodyKey::from_random(self.sender.random_bytes()?);
         let (name, file) = self.run.create("body-")?;
-        Ok(Copy { name, file, key, leaves: Mutex::new(Vec::new()) })
+        let veils = route.map(|route| route.veils(number)).unwrap_or_default();
+        let veiled = veils.into_iter().rev().map(|veil| Layer { veil: Some(veil), ..Layer::default() });
+        let layers = std::iter::once(Layer::default()).chain(veiled).collect();
+        Ok(Copy { name, file, key, layers })
     }
 
     /// Seals everything that `plain` gives into each copy. Returns the size of the body.
-    fn write(&self, plain: &mut (dyn Read + Send), copies: &[Copy]) -> Result<u64, SendError> {
-        let mut pieces = Pieces { plain, ahead: None, count: 0, len: 0, pad: self.options.pad };
+    fn write(&self, plain: &mut (dyn Read + Send), copies: &[Copy], pad: Pad) -> Result<u64, SendError> {
+        let mut pieces = Pieces { plain, ahead: None, count: 0, len: 0, pad };
         let read = |buffer: &mut Vec<u8>| {
             self.sender.check_stop()?;
             pieces.next_block(buffer)
@@ -156,12 +198,12 @@ impl Packer<'_> {
     }
 
     fn finish(&self, copy: Copy, size: u64, len: u64, codec: Codec) -> PackedBody {
-        let mut parts = copy.leaves.into_inner().unwrap_or_else(PoisonError::into_inner);
-        parts.sort_unstable_by_key(|(first, _)| *first);
-        let all: Vec<Digest> = parts.into_iter().flat_map(|(_, leaves)| leaves).collect();
-        let root = root(size, &all);
         self.batch.wrote_body(copy.file, &copy.name);
-        PackedBody { name: copy.name, entry: LetterBody { root, size, key: copy.key, len, codec } }
+        let mut names: Vec<BodyName> = copy.layers.into_iter().map(|layer| layer.name(size)).collect();
+        let root = names.remove(0).root;
+        names.reverse();
+        let entry = LetterBody { root, size, key: copy.key, len, codec };
+        PackedBody { name: copy.name, entry, links: names }
     }
 }
 
@@ -173,21 +215,69 @@ fn failed(cause: io::Error, attempt: &'static str) -> SendError {
 }
 
 impl Copy {
-    /// Seals a block in place, hashes it, and writes it where it belongs.
+    /// Seals a block in place, hashes it, layer by layer, and writes it where it belongs.
     fn seal(&self, block: Block, buffer: &mut [u8]) -> Result<(), SendError> {
         let count = block.len.div_ceil(CHUNK_LEN) as u64;
         for (number, chunk) in (0..).zip(buffer[..block.len].chunks_mut(CHUNK_LEN)) {
             let is_last = block.is_last && number + 1 == count;
             self.key.seal_chunk(block.first + number, is_last, chunk).expect("pieces are cut to the format's measure");
         }
-        let leaves = leaves(&buffer[..block.len]);
-        self.file.write_at(&buffer[..block.len], block.first * CHUNK_LEN as u64)?;
-        self.leaves.lock().unwrap_or_else(PoisonError::into_inner).push((block.first, leaves));
-        Ok(())
+        let (bytes, offset) = (&mut buffer[..block.len], block.first * CHUNK_LEN as u64);
+        for layer in &self.layers {
+            if let Some(veil) = &layer.veil {
+                veil.apply(offset, bytes);
+            }
+            layer.leaves.lock().unwrap_or_else(PoisonError::into_inner).push((block.first, leaves(bytes)));
+        }
+        Ok(self.file.write_at(bytes, offset)?)
     }
 }
 
-/// Up to 1 GiB of a payload.
+/// What of a payload goes into one body.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// So much at the most.
+    most: u64,
+    pad: Pad,
+}
+
+impl Cut {
+    /// That of body `number` of a payload of this length, if it is known. All bodies of an onion have one size.
+    fn new(options: &Options, len: Option<u64>, number: usize) -> Cut {
+        if options.onion.is_none() {
+            return Cut { most: PLAIN_MOST, pad: if options.pad { Pad::Padme } else { Pad::No } };
+        }
+        let most =
+            len.map_or(ONION_LEN, |len| len.div_ceil(ONION_BODIES).next_power_of_two().clamp(ONION_LEAST, PLAIN_MOST));
+        // One that is alone need not be as large as the first of many.
+        let least = if number == 0 { ONION_LEAST } else { most };
+        Cut { most, pad: Pad::PowerOfTwo { least } }
+    }
+}
+
+/// What a body is filled up to.
+#[derive(Clone, Copy)]
+enum Pad {
+    No,
+    Padme,
+    /// The next power of two, but no less than this one.
+    PowerOfTwo {
+        least: u64,
+    },
+}
+
+impl Pad {
+    /// What `len` bytes are filled up to. Every length from `len` up to that is filled up to the same.
+    fn up(self, len: u64) -> u64 {
+        match self {
+            Pad::No => len,
+            Pad::Padme => padme(len),
+            Pad::PowerOfTwo { least } => len.next_power_of_two().max(least),
+        }
+    }
+}
+
+/// A range of a payload.
 struct Range<'a> {
     head: io::Cursor<Vec<u8>>,
     source: &'a mut Source,
@@ -228,7 +318,7 @@ struct Pieces<'a> {
     ahead: Option<u8>,
     count: u64,
     len: u64,
-    pad: bool,
+    pad: Pad,
 }
 
 impl Pieces<'_> {
@@ -289,13 +379,9 @@ impl Pieces<'_> {
         Ok(len)
     }
 
-    /// How many zeros of those that are still missing up to a Padmé size fit into `room`. Every length between one and its
-    /// Padmé size has the same Padmé size, so it does not matter how many have been given already.
+    /// How many zeros of those that are still missing fit into `room`.
     fn padding(&self, unread: u64, room: &[u8]) -> usize {
-        if !self.pad {
-            return 0;
-        }
         let so_far = self.len + unread;
-        usize::try_from(padme(so_far) - so_far).unwrap_or(usize::MAX).min(room.len())
+        usize::try_from(self.pad.up(so_far) - so_far).unwrap_or(usize::MAX).min(room.len())
     }
 }

@@ -19,7 +19,7 @@ use mb_spool::{bad, bodies};
 use mb_wire::id::{PacketId, Root};
 
 use super::charge::Charges;
-use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Task, decide};
+use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Relay, Task, decide};
 use super::payload::PayloadError;
 use super::relay::Outgoing;
 use super::stage::{Shared, Stage};
@@ -55,6 +55,8 @@ pub(super) enum Fate {
     Done,
     /// It is not asked for.
     Left,
+    /// Its author wants it to go on later: then, in seconds since 1970.
+    Held(u64),
     /// It is large: staged by itself, with all threads.
     Large,
     /// It lacks bodies.
@@ -80,7 +82,9 @@ impl Accepted<'_> {
     fn is_large(&self) -> bool {
         match &self.task {
             Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
-            Task::Relay(_) => false,
+            // Bodies of an onion are rewritten.
+            Task::Relay(Relay { veils: None, .. }) => false,
+            Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
         }
     }
 }
@@ -185,7 +189,7 @@ impl<'a> Batch<'_, 'a> {
         let prepared = match &accepted.task {
             Task::Deliver(deliver) => self.stage_letter(accepted, deliver, stage, threads),
             Task::Relay(_) if self.is_relaying_off => Ok(Fate::Left),
-            Task::Relay(relay) => self.ready(accepted, relay, stage),
+            Task::Relay(relay) => self.ready(accepted, relay, stage, threads),
         };
         prepared.unwrap_or_else(|error| match error {
             PayloadError::Refused(refusal) => Fate::Refused(refusal),
@@ -330,6 +334,10 @@ impl<'a> Batch<'_, 'a> {
             Fate::Failed(error) => {
                 let failure = self.failed(item, error.to_string(), error.class(), error.remedy(), false);
                 tell(Event::Failed(&failure));
+                Ok(())
+            }
+            Fate::Held(until) => {
+                tell(Event::Held { packet: item.packet, until: *until });
                 Ok(())
             }
             // All but the first have been given another fate by now.

@@ -6,14 +6,16 @@
 
 use mb_spool::class::Class;
 use mb_wire::card::CardError;
-use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, Wrap};
+use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap};
+use mb_wire::hash::Digest;
 use mb_wire::id::{LetterId, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{Frame, Kind, Letter, LetterError, SignedLetter};
-use mb_wire::route::{Onward, RouteError, Step};
+use mb_wire::route::{Onward, RouteError, Step, Veils};
 
 use crate::config::KnownNode;
 use crate::keys::ExchangeKeys;
+use crate::way::ONION_DAYS;
 
 /// What is known of the world: the same for every packet of a run.
 pub struct Known<'a> {
@@ -75,6 +77,8 @@ pub struct Deliver<'a> {
     pub letter: Letter,
     /// Who wrote it.
     pub author: &'a KnownNode,
+    /// In an onion: what is taken off each body before it is opened.
+    pub veils: Option<Veils>,
 }
 
 /// A packet that may go on.
@@ -85,6 +89,12 @@ pub struct Relay<'a> {
     pub end: u32,
     /// The next hop.
     pub next: &'a KnownNode,
+    /// How many seconds it stays before.
+    pub hold: u32,
+    /// In an onion: what is put on each body before it leaves.
+    pub veils: Option<Veils>,
+    /// The `list_hash` of the bodies that leave.
+    leaving: Digest,
     /// The next hop's exchange key.
     to: Address,
     /// Last day of the envelope.
@@ -95,10 +105,14 @@ pub struct Relay<'a> {
 }
 
 impl Relay<'_> {
-    /// The envelope in which it goes on, with the bodies that leave. The same each time.
-    pub fn wrap(&self, secrets: &NodeSecrets, bodies: &[BodyName]) -> Result<Vec<u8>, EnvelopeError> {
+    /// The envelope in which it goes on, with the bodies that leave. The same each time. Refuses other bodies than the author
+    /// had in mind.
+    pub fn wrap(&self, secrets: &NodeSecrets, bodies: &[BodyName]) -> Result<Vec<u8>, Refusal> {
+        if envelope::list_hash(bodies.iter().copied()) != self.leaving {
+            return Err(RouteError::Bodies.into());
+        }
         let Relay { to, envelope_end: end, nice, hops, content, .. } = self;
-        envelope::wrap(secrets, &Wrap { to, end: *end, nice: *nice, hops: *hops, bodies, content })
+        Ok(envelope::wrap(secrets, &Wrap { to, end: *end, nice: *nice, hops: *hops, bodies, content })?)
     }
 }
 
@@ -157,6 +171,9 @@ pub enum Refusal {
     /// It has been wrapped as often as anything may be.
     #[error("it has gone as far as a packet may")]
     NoHops,
+    /// An onion that says how far it has come.
+    #[error("an onion with {0} hops left instead of {HOPS_MOST}")]
+    OnionHops(u8),
     /// The route does not hold.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -276,11 +293,11 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accep
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }
     let task = match content {
-        Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, known)?),
+        Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, None, known)?),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
-                Step::Here(here) => Task::Deliver(deliver(here.letter, here.frame, known)?),
+                Step::Here(here) => Task::Deliver(deliver(here.letter, here.frame, here.veils, known)?),
                 Step::Onward(onward) => Task::Relay(relay(*onward, from, hops, known)?),
             }
         }
@@ -288,7 +305,12 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accep
     Ok(Accepted { packet, from, bodies: prefix.bodies, task })
 }
 
-fn deliver<'a>(signed: SignedLetter, frame: impl Into<Frame>, known: &Known<'a>) -> Result<Deliver<'a>, Refusal> {
+fn deliver<'a>(
+    signed: SignedLetter,
+    frame: impl Into<Frame>,
+    veils: Option<Veils>,
+    known: &Known<'a>,
+) -> Result<Deliver<'a>, Refusal> {
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
     let (id, letter) = signed.verify(&author.card.identity, frame)?;
     check_dates(letter.end, known)?;
@@ -296,12 +318,12 @@ fn deliver<'a>(signed: SignedLetter, frame: impl Into<Frame>, known: &Known<'a>)
     if !author.accept.files {
         return Err(Refusal::NoFiles(author.name.clone()));
     }
-    Ok(Deliver { id, letter, author })
+    Ok(Deliver { id, letter, author, veils })
 }
 
 /// Whether, and in which envelope, a packet of `from` goes on.
 fn relay<'a>(onward: Onward, from: &KnownNode, hops: u8, known: &Known<'a>) -> Result<Relay<'a>, Refusal> {
-    let Onward { tag, next, end, nice, routed, .. } = onward;
+    let Onward { tag, next, end, nice, hold, routed, leaving, veils } = onward;
     check_dates(end, known)?;
     if !from.relay.from {
         return Err(Refusal::NoRelayFrom(from.name.clone()));
@@ -313,14 +335,24 @@ fn relay<'a>(onward: Onward, from: &KnownNode, hops: u8, known: &Known<'a>) -> R
     if !next.relay.to {
         return Err(Refusal::NoRelayTo(next.name.clone()));
     }
-    let hops = hops.checked_sub(1).filter(|hops| *hops > 0).ok_or(Refusal::NoHops)?;
+    let hops = match &veils {
+        Some(_) if hops == HOPS_MOST => hops,
+        Some(_) => return Err(Refusal::OnionHops(hops)),
+        None => hops.checked_sub(1).filter(|hops| *hops > 0).ok_or(Refusal::NoHops)?,
+    };
     let key = next.card.exchange_key(known.today).map_err(|cause| {
         let node = next.name.clone();
         Refusal::Card { node, cause }
     })?;
-    let envelope_end = if key.gone_after == 0 { end } else { end.min(key.gone_after) };
+    let envelope_end = match key.gone_after {
+        gone_after if gone_after == 0 || gone_after >= end => end,
+        // An onion's days are few.
+        gone_after if veils.is_some() => gone_after - gone_after % ONION_DAYS,
+        gone_after => gone_after,
+    };
     let to = Address { id: next.id(), exchange: key.public };
-    Ok(Relay { tag, end, next, to, envelope_end, nice, hops, content: Content::Routed(Box::new(routed)) })
+    let content = Content::Routed(Box::new(routed));
+    Ok(Relay { tag, end, next, hold, veils, leaving, to, envelope_end, nice, hops, content })
 }
 
 /// A date that is over refuses for good, unless the clock is doubted; what is on the floor or below it was forgotten

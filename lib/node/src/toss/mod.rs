@@ -83,6 +83,13 @@ pub struct Scope {
 pub enum Event<'a> {
     /// A letter was delivered.
     Delivered(&'a Delivered),
+    /// A packet is held, as its author wants, before it goes on.
+    Held {
+        /// The packet.
+        packet: PacketId,
+        /// Until then, in seconds since 1970.
+        until: u64,
+    },
     /// A packet went on.
     Relayed {
         /// The packet.
@@ -257,7 +264,7 @@ impl Job<'_, '_> {
         let mut is_done = scope.from.is_empty() && !scope.no_relay;
         for source in tosser.sources(scope, Queue::Wait)? {
             self.toss_queue(&source, &mut |event| {
-                is_done &= !matches!(event, Event::Failed(_));
+                is_done &= !matches!(event, Event::Failed(_) | Event::Held { .. });
                 tell(event);
             })?;
             if due.is_some() {

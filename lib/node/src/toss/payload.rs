@@ -11,6 +11,7 @@ use mb_spool::durable::{self, FileRef};
 use mb_wire::body::{CHUNK_LEN, PIECE_LEN, chunk_count, leaves, root};
 use mb_wire::hash::Digest;
 use mb_wire::letter::{Codec, Letter, LetterBody};
+use mb_wire::route::{Veil, Veils};
 
 use super::decide::Refusal;
 
@@ -36,6 +37,8 @@ pub struct Bodies<'a> {
     pub letter: &'a Letter,
     /// A file for each of its bodies.
     pub files: Vec<FileRef>,
+    /// In an onion: what lies on each of them.
+    pub veils: Option<&'a Veils>,
     /// Threads to work with.
     pub threads: usize,
 }
@@ -74,7 +77,9 @@ impl Bodies<'_> {
             read_chunks(number, body, file, first, next, buffer)?;
             Ok(Some(first))
         };
+        let veil = self.veil(number);
         let work = |first: u64, buffer: &mut Vec<u8>| {
+            unveil(veil.as_ref(), first, buffer);
             lock(&parts).push((first, leaves(buffer)));
             let mut at = first * PIECE_LEN as u64;
             for (index, chunk) in (first..).zip(buffer.chunks_mut(CHUNK_LEN)) {
@@ -90,6 +95,10 @@ impl Bodies<'_> {
         };
         for_each_block(self.threads, read, work)?;
         check_root(number, body, parts.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn veil(&self, number: usize) -> Option<Veil> {
+        self.veils.map(|veils| veils.of(number))
     }
 
     /// A compressed body: one piece after another.
@@ -117,7 +126,7 @@ impl Bodies<'_> {
         take: &mut dyn FnMut(&[u8]) -> Result<(), PayloadError>,
     ) -> Result<(), PayloadError> {
         let body = &self.letter.bodies[number];
-        let mut plain = PlainReader::new(number, body, &self.files[number])?;
+        let mut plain = PlainReader::new(number, body, &self.files[number], self.veil(number))?;
         match body.codec {
             Codec::Plain => {
                 copy_exactly(number, &mut plain, body.len, take)?;
@@ -139,6 +148,13 @@ impl Bodies<'_> {
         }
         check_rest(number, &mut plain)?;
         plain.finish()
+    }
+}
+
+/// Takes the veil off chunks from `first` on.
+fn unveil(veil: Option<&Veil>, first: u64, chunks: &mut [u8]) {
+    if let Some(veil) = veil {
+        veil.apply(first * CHUNK_LEN as u64, chunks);
     }
 }
 
@@ -249,6 +265,7 @@ struct PlainReader<'a> {
     number: usize,
     body: &'a LetterBody,
     file: &'a FileRef,
+    veil: Option<Veil>,
     count: u64,
     next: u64,
     leaves: Vec<Digest>,
@@ -259,13 +276,19 @@ struct PlainReader<'a> {
 }
 
 impl<'a> PlainReader<'a> {
-    fn new(number: usize, body: &'a LetterBody, file: &'a FileRef) -> Result<PlainReader<'a>, PayloadError> {
+    fn new(
+        number: usize,
+        body: &'a LetterBody,
+        file: &'a FileRef,
+        veil: Option<Veil>,
+    ) -> Result<PlainReader<'a>, PayloadError> {
         let count = chunk_count(body.size).map_err(|error| refuse(number, error))?;
         check_size(number, body, file)?;
         Ok(PlainReader {
             number,
             body,
             file,
+            veil,
             count,
             next: 0,
             leaves: Vec::new(),
@@ -283,6 +306,7 @@ impl<'a> PlainReader<'a> {
         }
         self.next = self.count.min(first + BLOCK_CHUNKS as u64);
         read_chunks(self.number, self.body, self.file, first, self.next, &mut self.buffer)?;
+        unveil(self.veil.as_ref(), first, &mut self.buffer);
         self.leaves.extend(leaves(&self.buffer));
         for (index, chunk) in (first..).zip(self.buffer.chunks_mut(CHUNK_LEN)) {
             let is_last = index + 1 == self.count;

@@ -1,4 +1,5 @@
-//! Relay: a packet under way goes on, in an envelope of our own, into `NEXT/tx/`. Its bodies go on as links, unread.
+//! Relay: a packet under way goes on, in an envelope of our own, into `NEXT/tx/`. Its bodies go on as links, unread; those of
+//! an onion are veiled once more, in the run's folder.
 //!
 //! Published, then noted in `self/seen/` by the tag of its slot, then the input goes. Who dies in between does it again: the
 //! same packet comes out, under the same name.
@@ -6,9 +7,14 @@
 use std::collections::BTreeSet;
 
 use mb_spool::barrier::Barrier;
+use mb_spool::durable::{self, FileRef};
+use mb_spool::names::body_name;
 use mb_spool::seen::{DoneMark, Seen};
-use mb_spool::{batch, durable, names, relayed};
+use mb_spool::verify::body_root;
+use mb_spool::{batch, relayed};
+use mb_wire::envelope::BodyName;
 use mb_wire::id::{PacketId, SlotTag};
+use mb_wire::route::Veils;
 
 use super::apply::{Batch, Fate, Item};
 use super::decide::{Accepted, Refusal, Relay, Task};
@@ -19,6 +25,15 @@ use super::{Event, Tell};
 /// A packet that is ready to go on.
 pub struct Outgoing {
     envelope: Vec<u8>,
+    bodies: OutgoingBodies,
+}
+
+/// The names of bodies that leave, and where these names are.
+enum OutgoingBodies {
+    /// Where the packet came.
+    Source(Vec<String>),
+    /// In the run's folder.
+    Run(Vec<String>),
 }
 
 /// A packet that has gone on.
@@ -29,19 +44,80 @@ struct Gone<'a> {
 
 impl<'a> Batch<'_, 'a> {
     /// Makes the envelope in which a packet goes on, if all of it is here.
-    pub(super) fn ready(&self, accepted: &Accepted, relay: &Relay, stage: &Stage) -> Result<Fate, PayloadError> {
+    pub(super) fn ready(
+        &self,
+        accepted: &Accepted,
+        relay: &Relay,
+        stage: &Stage,
+        threads: usize,
+    ) -> Result<Fate, PayloadError> {
         if stage.look_up(relay.end, &relay.tag)? != Seen::New {
             return Ok(Fate::Done);
         }
-        if let Err(missing) = self.open_bodies(accepted)? {
-            return Ok(Fate::Waits(missing));
+        let files = match self.open_bodies(accepted)? {
+            Ok(files) => files,
+            Err(missing) => return Ok(Fate::Waits(missing)),
+        };
+        if let Some(until) = self.held_until(accepted, relay)? {
+            return Ok(Fate::Held(until));
         }
         // What waited has been charged for.
         if !self.source.is_wait && !self.charges.admit(self.tosser.spool, accepted.from, &accepted.bodies)? {
             return Err(Refusal::TooMuchUnderWay(accepted.from.name.clone()).into());
         }
-        let envelope = relay.wrap(self.tosser.secrets, &accepted.bodies).map_err(Refusal::from)?;
-        Ok(Fate::Ready(Outgoing { envelope }))
+        let secrets = self.tosser.secrets;
+        let (envelope, bodies) = match &relay.veils {
+            None => {
+                let names = (0..files.len()).map(|number| body_name(&accepted.packet, number)).collect();
+                (relay.wrap(secrets, &accepted.bodies)?, OutgoingBodies::Source(names))
+            }
+            Some(veils) => {
+                let (names, leaving) = self.veil(accepted, &files, veils, threads)?;
+                (relay.wrap(secrets, &leaving)?, OutgoingBodies::Run(names))
+            }
+        };
+        Ok(Fate::Ready(Outgoing { envelope, bodies }))
+    }
+
+    /// Until when the packet stays here, if it does: it came when its envelope's file was made.
+    fn held_until(&self, accepted: &Accepted, relay: &Relay) -> durable::Result<Option<u64>> {
+        if relay.hold == 0 {
+            return Ok(None);
+        }
+        let came = self.source.dir.stat(accepted.packet.to_string().as_ref())?.modified.0;
+        let came = u64::try_from(came).unwrap_or(0);
+        let until = came.saturating_add(relay.hold.into());
+        // A clock that was set back keeps nothing for long.
+        Ok((came..until).contains(&self.tosser.now).then_some(until))
+    }
+
+    /// Puts our veil on the bodies: new files in the run's folder, synced, and what each is called everywhere else.
+    fn veil(
+        &self,
+        accepted: &Accepted,
+        files: &[FileRef],
+        veils: &Veils,
+        threads: usize,
+    ) -> Result<(Vec<String>, Vec<BodyName>), PayloadError> {
+        let needed = accepted.bodies.iter().map(|body| body.size).sum::<u64>().saturating_add(self.tosser.reserve);
+        let free = self.run.dir().free_space()?;
+        if free < needed {
+            let folder = self.tosser.spool_path.display().to_string();
+            return Err(Refusal::NoRoom { folder, free, needed }.into());
+        }
+        let (mut names, mut leaving) = (Vec::new(), Vec::new());
+        for (number, (body, file)) in accepted.bodies.iter().zip(files).enumerate() {
+            let (veil, (name, target)) = (veils.of(number), self.run.create("veiled-")?);
+            let root = body_root(file, body.size, threads, |at, block| {
+                veil.apply(at, block);
+                target.write_at(block, at)
+            })?;
+            target.sync()?;
+            let root = root.ok_or_else(|| Refusal::Body { number, what: "has another size than it should".into() })?;
+            names.push(name);
+            leaving.push(BodyName { root, size: body.size });
+        }
+        Ok((names, leaving))
     }
 
     /// Publishes what goes on, together. What fails alone joins `others` as failed; what is through joins them as done.
@@ -55,15 +131,18 @@ impl<'a> Batch<'_, 'a> {
         let batch = batch::Batch::new(self.tosser.spool, self.run)?;
         let mut tags: BTreeSet<SlotTag> = BTreeSet::new();
         let mut gone = Vec::with_capacity(outgoing.len());
-        for (mut item, Outgoing { envelope }) in outgoing {
-            let Some((accepted, relay)) = relay_of(&item) else { continue };
+        for (mut item, Outgoing { envelope, bodies }) in outgoing {
+            let Some((_, relay)) = relay_of(&item) else { continue };
             // Another copy of the same goes on.
             if !tags.insert(relay.tag) {
                 others.push(item);
                 continue;
             }
-            let bodies: Vec<String> = (0..accepted.bodies.len()).map(|n| names::body_name(&item.packet, n)).collect();
-            match batch.add(relay.next.id(), &envelope, &self.source.dir, &bodies) {
+            let (dir, names) = match &bodies {
+                OutgoingBodies::Source(names) => (&self.source.dir, names),
+                OutgoingBodies::Run(names) => (self.run.dir(), names),
+            };
+            match batch.add(relay.next.id(), &envelope, dir, names) {
                 Ok(became) => gone.push(Gone { item, became }),
                 Err(error) => {
                     item.fate = Fate::Failed(error);

@@ -60,7 +60,7 @@ impl Stage<'_> {
         let (target, wanted) = self.target(deliver.author, meta)?;
         self.check_room(&target, deliver.author, &deliver.letter)?;
         let staged = staged_name(self.run);
-        let bodies = Bodies { letter: &deliver.letter, files: bodies, threads };
+        let bodies = Bodies { letter: &deliver.letter, files: bodies, veils: deliver.veils.as_ref(), threads };
         let mut barrier = Barrier::new();
         let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
         let staged_list = written.and_then(|()| {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mb_node::config::KnownNode;
 use mb_node::keys::ExchangeKeys;
-use mb_node::send::{Compress, Input, Options, Place, Recipient, SendError, Sender, Sent};
+use mb_node::send::{Compress, Input, Onion, Options, Place, Recipient, SendError, Sender, Sent};
 use mb_node::toss::{Event, Nodes, Scope, Tosser};
 use mb_spool::durable::memory::{Fault, LockMode, Node, Options as FsOptions, World, is_cut};
 use mb_spool::durable::{self, DirRef};
@@ -141,7 +141,12 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
     tosser.toss(&Scope::default(), random.name(), &mut |event| match event {
         Event::Delivered(one) => delivered.push(one.path.clone()),
         // What fails for one packet is mended by the next run; that it was, the scenarios assert.
-        Event::Failed(_) | Event::Relayed { .. } | Event::Waits { .. } | Event::Dropped(_) | Event::Doubt(_) => {}
+        Event::Failed(_)
+        | Event::Held { .. }
+        | Event::Relayed { .. }
+        | Event::Waits { .. }
+        | Event::Dropped(_)
+        | Event::Doubt(_) => {}
     })?;
     Ok(delivered)
 }
@@ -155,6 +160,7 @@ fn options() -> Options {
         private: false,
         pad: false,
         compress: Compress::Never,
+        onion: None,
         reserve: 0,
         threads: 1,
     }
@@ -213,13 +219,13 @@ impl Inputs {
 
 /// The packets of three letters for south, as files of a queue.
 fn packets(north: &Actor, south: &KnownNode, inputs: &Inputs) -> BTreeMap<String, Vec<u8>> {
-    packets_by(north, &[to(south)], inputs)
+    packets_by(north, &[to(south)], &options(), inputs)
 }
 
 /// The same for these recipients, who have one first hop.
-fn packets_by(north: &Actor, to: &[Recipient], inputs: &Inputs) -> BTreeMap<String, Vec<u8>> {
+fn packets_by(north: &Actor, to: &[Recipient], options: &Options, inputs: &Inputs) -> BTreeMap<String, Vec<u8>> {
     let world = world(1, FsOptions::default());
-    send(&world, north, to, &inputs.list, &options(), &Stream::new(1)).expect("nothing is in the way");
+    send(&world, north, to, &inputs.list, options, &Stream::new(1)).expect("nothing is in the way");
     queued(&world, &to[0].via.first().unwrap_or(&to[0].node).id())
 }
 
