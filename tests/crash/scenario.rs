@@ -103,6 +103,7 @@ const fn exits(node: &'static str, words: &'static [&'static str], code: i32, do
 const FILES: &[&str] = &["small.txt", "big.bin", "folder"];
 const BOTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES), ("east/in", FILES)];
 const TO_SOUTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES)];
+const SMALL_AND_BIG: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt", "big.bin"])];
 const SMALL: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt"])];
 
 const SEND: &[&str] = &[
@@ -145,6 +146,8 @@ const SEND_BY_EAST: &[&str] = &[
     "@/files/big.bin",
     "@/files/folder",
 ];
+const SEND_ONION: &[&str] =
+    &["mb-send", "--threads", "1", "--onion", "--via", "east", "-t", "south", "@/files/small.txt", "@/files/big.bin"];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -246,6 +249,21 @@ pub fn all() -> Vec<Scenario> {
                     visit("south"),
                 ],
                 TO_SOUTH,
+            )
+        },
+        Scenario {
+            prepare: east_is_a_relay,
+            ..story(
+                "an onion by a relay",
+                vec![
+                    all_or_nothing("north", SEND_ONION),
+                    then("north", OUT),
+                    then("east", IN),
+                    tried("east", TOSS),
+                    then("east", OUT),
+                    tried("south", VISIT),
+                ],
+                SMALL_AND_BIG,
             )
         },
         story(
