@@ -10,6 +10,7 @@ use mb_spool::layout::{Queue, Spool};
 use mb_wire::id::PacketId;
 use mb_wire::key::NodeSecrets;
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 /// Process what came: deliver files, keep what waits for bodies, put aside what cannot be processed
@@ -26,6 +27,10 @@ struct Args {
     /// Leave what is on its way to other nodes
     #[arg(long)]
     no_relay: bool,
+
+    /// Workers; the outcome is the same [as many as there are cores]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
 
     /// Bring packets back from bad/ and try them again
     #[arg(long)]
@@ -74,6 +79,9 @@ fn main() -> ExitCode {
 fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     if !args.retry && !args.packets.is_empty() {
         return Err(Complaint::new(Class::Usage, "packets are named only with --retry").into());
+    }
+    if let Some(jobs) = args.jobs {
+        program.set_threads(jobs);
     }
     let home = program.home()?;
     let from = args.from.iter().map(|word| Ok(home.node(word)?.id())).collect::<Result<_, Failed>>()?;

@@ -28,8 +28,8 @@ pub struct Common {
     #[arg(short, long, global = true)]
     pub quiet: bool,
 
-    /// Threads that work at the same time [as many as there are cores]
-    #[arg(short = 'j', long, value_name = "N", global = true)]
+    /// Threads that work at the same time
+    #[arg(long, value_name = "N", global = true, hide = true)]
     pub threads: Option<NonZeroUsize>,
 }
 

@@ -104,6 +104,11 @@ impl Program {
         if self.stop().load(Ordering::SeqCst) { Err(start::Stopped.into()) } else { Ok(()) }
     }
 
+    /// From now on so many threads may work at the same time.
+    pub fn set_threads(&mut self, threads: NonZeroUsize) {
+        self.common.threads = Some(threads);
+    }
+
     /// Threads that may work at the same time.
     pub fn threads(&self) -> NonZeroUsize {
         self.common.threads()
