@@ -122,7 +122,7 @@ fn remove_packets(args: &Args, spool: &Spool, node: Option<NodeId>, program: &mu
         publish_all(spool, run)?;
     }
     let by_queue = |place: &Place| match place {
-        Place::Tx(_) | Place::Out(_) => args.tx,
+        Place::Tx(_) | Place::Sent(_) | Place::Out(_) => args.tx,
         Place::Rx(_) | Place::Wait(_) => args.rx,
         Place::Bad => args.bad,
     };

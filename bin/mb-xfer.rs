@@ -5,8 +5,9 @@ use mb_carry::copy::Work;
 use mb_carry::out::{OutOptions, out, would_go};
 use mb_carry::take::{TakeOptions, take, would_come};
 use mb_carry::{CarryError, Report, Stick};
-use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen, Teller};
+use mb_cli::{Arguments, Class, Common, Failed, Program, Progress, ProgressWhen, Teller};
 use mb_node::config::parse_size;
+use mb_node::config::{Keep, KnownNode};
 use mb_node::home::Home;
 use mb_node::toss::{self, Scope};
 use mb_spool::deliver::clear_dead_runs;
@@ -52,8 +53,8 @@ struct Args {
     #[arg(long)]
     keep: bool,
 
-    /// Put unconfirmed packets on the stick again
-    #[arg(long, hide = true)]
+    /// Put on the stick again what its nodes have not confirmed
+    #[arg(long, conflicts_with = "inward")]
     again: bool,
 
     /// Read everything back from the stick before the source goes
@@ -101,9 +102,6 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
-    if args.again {
-        return Err(Complaint::new(Class::Usage, "--again: not built yet").into());
-    }
     let home = program.home()?;
     let nodes = nodes(&args, &home)?;
     let spool = program.spool(&home)?;
@@ -146,13 +144,19 @@ fn would_move(
         count += would_come(spool, &stick, &mut teller)?.packet_count;
     }
     if !args.inward {
-        count += would_go(spool, dir, out_options(args, nodes, work), &mut teller)?.packet_count;
+        count += would_go(spool, dir, out_options(args, nodes, &[], work), &mut teller)?.packet_count;
     }
     Ok(count)
 }
 
-fn out_options<'a>(args: &Args, nodes: &'a [NodeId], work: Work<'a>) -> OutOptions<'a> {
-    OutOptions { nodes, keep: args.keep, verify: args.verify, max_bytes: args.max_bytes, work }
+fn out_options<'a>(args: &Args, nodes: &'a [NodeId], confirmed_by: &'a [NodeId], work: Work<'a>) -> OutOptions<'a> {
+    let Args { keep, again, verify, max_bytes, .. } = *args;
+    OutOptions { nodes, keep, confirmed_by, again, verify, max_bytes, work }
+}
+
+/// The nodes for which we keep what leaves until they confirm it.
+fn confirmed_by(home: &Home) -> Vec<NodeId> {
+    home.nodes().filter(|node| node.send.keep == Keep::UntilConfirmed).map(KnownNode::id).collect()
 }
 
 /// One exchange with a stick.
@@ -209,7 +213,8 @@ impl Visit<'_> {
     fn out(&self, program: &mut Program, stick: &Stick, run: &Run, nodes: &[NodeId]) -> Result<Report, Failed> {
         let progress = Progress::new(self.args.progress);
         let add = |bytes| progress.add(bytes);
-        let options = out_options(self.args, nodes, work(program, &add));
+        let confirmed_by = confirmed_by(self.home);
+        let options = out_options(self.args, nodes, &confirmed_by, work(program, &add));
         Ok(out(self.spool, stick, run, options, &mut Teller::new(program, self.home, false))?)
     }
 }

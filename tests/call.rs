@@ -82,11 +82,11 @@ fn one_call_brings_what_waits_on_both_sides() {
             let found = delivered(node, &other.name, &format!("{name}{number}"));
             assert!(found.as_ref() == Some(content), "{name}{number} at {}", node.name);
         }
-        is_tidy(node);
         assert_eq!(files(&node.spool.join("body")), [""; 0]);
     }
     yard.north.run(["mb-call", "south"]).silent();
     assert_eq!(listener.stop().stderr().lines().count(), 1, "it says where it listens, and nothing more");
+    [&yard.north, &yard.south].map(is_tidy);
 }
 
 #[test]
@@ -398,7 +398,7 @@ fn a_dry_run_tells_whom_it_would_call_and_changes_nothing() {
 /// Ten packets list one body, and it is sent once.
 #[test]
 fn a_body_that_several_packets_share_crosses_once() {
-    let (yard, _listener, _) = Yard::listening(&[]);
+    let (yard, listener, _) = Yard::listening(&[]);
     let body = Random(1).bytes(1_000_000);
     let file = yard.world.write("out/shared", &body);
     let mut send = yard.north.command(["mb-send"]).arg(file);
@@ -414,6 +414,7 @@ fn a_body_that_several_packets_share_crosses_once() {
     for number in 0..10 {
         assert!(delivered(&yard.south, "north", &number.to_string()).as_ref() == Some(&body), "{number}");
     }
+    listener.stop();
     is_tidy(&yard.south);
 }
 

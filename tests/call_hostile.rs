@@ -756,9 +756,9 @@ fn a_listener_outlives_a_neighbour_that_breaks_any_rule() {
     stage.east.run(["mb-call", "--out", "south", "--addr", &address.to_string()]).silent();
     stage.north.run(["mb-call", "--addr", &address.to_string(), "south"]).silent();
     assert_eq!((waiting(&stage.north, &stage.south).len(), waiting(&stage.south, &stage.north).len()), (0, 0));
-    is_tidy(&stage.south);
     stage.serves_others(address);
     listener.stop().fails(76);
+    is_tidy(&stage.south);
 }
 
 /// The same from the other side: whoever we call has valid keys and bad manners. Threat: 19, 20.
@@ -892,6 +892,7 @@ fn a_bad_chunk_ends_the_call_and_what_came_before_it_is_kept() {
     run.ok();
     stage.south.run(["mb-toss"]).ok();
     assert_eq!(fs::read(stage.south.spool.join("incoming/north/big")).ok(), Some(Random(1).bytes(BIG_LEN)));
+    listener.stop();
     is_tidy(&stage.south);
 }
 
@@ -990,8 +991,8 @@ fn a_neighbour_that_hangs_up_after_any_message_leaves_nothing_half() {
         assert_eq!(taken(&stage.south, &stage.north), [""; 0]);
     }
     stage.north.run(["mb-call", "south", "--addr", &address.to_string()]).silent();
-    is_tidy(&stage.south);
     listener.stop().fails(75);
+    is_tidy(&stage.south);
 }
 
 /// Who wants more than fits is told, and keeps what it has; the call goes on. Threat: 17, 21.

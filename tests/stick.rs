@@ -124,7 +124,7 @@ fn what_cannot_be_meant_is_wrong_usage() {
     for options in [
         &["--out", "--in"][..],
         &["--one-way"],
-        &["--again"],
+        &["--in", "--again"],
         &["--node", "north"],
         &["--node", "south", "--all"],
         &["--in", "--verify"],

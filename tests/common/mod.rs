@@ -317,15 +317,24 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// All paths below `dir` with their kinds and permission bits, in order: to compare a tree before and after.
+/// All paths below `dir` with their kinds and permission bits, in order: to compare a tree before and after. What goes
+/// away meanwhile, as a listener's own folder does, is not in it.
 pub fn tree(dir: &Path) -> Vec<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut found = Vec::new();
     let mut open = vec![dir.to_owned()];
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     while let Some(path) = open.pop() {
-        for entry in std::fs::read_dir(&path).expect("a folder of the test") {
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if path != dir && is_gone(&error) => continue,
+            entries => entries.expect("a folder of the test"),
+        };
+        for entry in entries {
             let entry = entry.expect("a folder of the test");
-            let meta = entry.path().symlink_metadata().expect("nobody else is here");
+            let meta = match entry.path().symlink_metadata() {
+                Err(error) if is_gone(&error) => continue,
+                meta => meta.expect("a file of the test"),
+            };
             if meta.is_dir() {
                 open.push(entry.path());
             }

@@ -152,6 +152,7 @@ const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/fil
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
 const OUT: &[&str] = &["mb-xfer", "--threads", "1", "--out", "--all", "@/stick"];
+const OUT_AGAIN: &[&str] = &["mb-xfer", "--threads", "1", "--out", "--again", "--all", "@/stick"];
 const IN: &[&str] = &["mb-xfer", "--threads", "1", "--in", "@/stick"];
 const VISIT: &[&str] = &["mb-xfer", "--threads", "1", "--toss", "@/stick"];
 const TOSS: &[&str] = &["mb-toss", "--threads", "1"];
@@ -264,6 +265,21 @@ pub fn all() -> Vec<Scenario> {
                     tried("south", VISIT),
                 ],
                 SMALL_AND_BIG,
+            )
+        },
+        Scenario {
+            prepare: south_confirms,
+            ..story(
+                "kept until it is confirmed",
+                vec![
+                    all_or_nothing("north", SEND_SOUTH),
+                    tried("north", OUT),
+                    Step::User(lose_stick),
+                    tried("north", OUT_AGAIN),
+                    tried("south", VISIT),
+                    tried("north", VISIT),
+                ],
+                TO_SOUTH,
             )
         },
         story(
@@ -414,6 +430,22 @@ fn east_is_a_relay(yard: &Yard) {
     three_nodes(yard);
     yard.introduce("south", &["east"]);
     yard.introduce("east", &["south"]);
+}
+
+/// north keeps what it hands to south until that confirms it.
+fn south_confirms(yard: &Yard) {
+    three_nodes(yard);
+    let file = yard.path("north/config/nodes/south.toml");
+    let text = std::fs::read_to_string(&file).expect("the node's file");
+    std::fs::write(&file, format!("{text}\n[send]\nkeep = \"until-confirmed\"\n")).expect("the node's file");
+}
+
+/// The stick is lost, and another one takes its place; once.
+fn lose_stick(yard: &Yard) {
+    if !yard.path("lost").exists() {
+        std::fs::rename(yard.path("stick"), yard.path("lost")).expect("the stick goes");
+        std::fs::create_dir(yard.path("stick")).expect("another stick");
+    }
 }
 
 /// north knows south and east; nobody knows it. A fourth node, west, is still to be made.

@@ -112,7 +112,7 @@ static PACKET: LazyLock<(PacketId, Vec<u8>, BodyName)> = LazyLock::new(|| {
     };
     let content = Content::Letter(letter.sign(&north));
     let to = Address { id: south.id(), exchange: ExchangeSecret::from_random([5; 32]).public() };
-    let wrapped = Wrap { to: &to, end: 20_000, nice: 128, hops: 16, bodies: &[name], content: &content };
+    let wrapped = Wrap { to: &to, end: 20_000, nice: 128, hops: 16, bodies: &[name], ask: false, content: &content };
     let envelope = wrap(&north, &wrapped).expect("an envelope");
     (packet_id(&envelope), envelope, name)
 });

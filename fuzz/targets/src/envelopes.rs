@@ -1,7 +1,7 @@
 //! Envelopes, from outside in.
 
 use mb_wire::cbor;
-use mb_wire::envelope::{Content, EnvelopeError, Opened, PREFIX_MOST, open, packet_id, read_prefix};
+use mb_wire::envelope::{CONFIRM_MOST, Content, EnvelopeError, Opened, PREFIX_MOST, open, packet_id, read_prefix};
 use mb_wire::route::Step;
 use mb_wire::seal::SealError;
 use mb_wire::size::{ENVELOPE_MOST, class};
@@ -99,6 +99,10 @@ fn read(opened: Opened) -> Option<EnvelopeError> {
             if let Ok(Step::Here(here)) = routed.open(BOB.id(), &EXCHANGE, &prefix) {
                 let _ = here.letter.verify(&ALICE.identity_key(), here.frame);
             }
+            None
+        }
+        Ok(Content::Confirm(packets)) => {
+            assert!((1..=CONFIRM_MOST).contains(&packets.len()));
             None
         }
         Err(error) => Some(error),

@@ -27,11 +27,13 @@ fn send(letter: &Letter) {
     let content = Content::Letter(letter.sign(&ALICE));
     let to = Address { id: BOB.id(), exchange: EXCHANGE.public() };
     let bodies: Vec<_> = letter.bodies.iter().map(|body| BodyName { root: body.root, size: body.size }).collect();
-    let file =
-        match wrap(&ALICE, &Wrap { to: &to, end: letter.end, nice: 1, hops: 16, bodies: &bodies, content: &content }) {
-            Err(EnvelopeError::Long(_)) => return,
-            other => other.expect("what a reader takes can be sent"),
-        };
+    let file = match wrap(
+        &ALICE,
+        &Wrap { to: &to, end: letter.end, nice: 1, hops: 16, bodies: &bodies, ask: false, content: &content },
+    ) {
+        Err(EnvelopeError::Long(_)) => return,
+        other => other.expect("what a reader takes can be sent"),
+    };
     let opened = open(&file, BOB.id(), |_| Some(&*EXCHANGE)).expect("what is wrapped opens");
     let prefix = opened.prefix.clone();
     let content = opened.verify_hop(&ALICE.identity_key()).expect("signed by alice");

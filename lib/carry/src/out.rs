@@ -16,6 +16,7 @@ use mb_spool::durable::{self, DirRef, Lock, LockGuard};
 use mb_spool::layout::Spool;
 use mb_spool::names::body_name;
 use mb_spool::run::{Run, gone};
+use mb_spool::sent;
 use mb_wire::envelope::{BodyName, packet_id, read_prefix};
 use mb_wire::id::{NodeId, PacketId, Root};
 
@@ -40,6 +41,10 @@ pub struct OutOptions<'a> {
     pub nodes: &'a [NodeId],
     /// The packets stay in the spool as well.
     pub keep: bool,
+    /// Nodes for which what leaves is kept until they confirm it.
+    pub confirmed_by: &'a [NodeId],
+    /// What is kept for the stick's nodes goes once more.
+    pub again: bool,
     /// Everything is read back from the stick before the source goes.
     pub verify: bool,
     /// Bytes that this run may write to the stick.
@@ -63,7 +68,18 @@ pub fn out(
     recover(stick)?;
     let mut folders = Folders::default();
     make_nodes(spool, stick, options.nodes, &mut folders)?;
+    if options.again {
+        for node in spool.nodes()? {
+            if none_if_wrong_kind(stick.node(&node))?.is_some() {
+                sent::again(spool, &node, run)?;
+            }
+        }
+    }
     let destinations = destinations(spool, Some(stick), &[], watch)?;
+    if destinations.iter().any(|to| options.confirmed_by.contains(&to.node)) {
+        // So that a confirmation finds its way back.
+        make_folders(stick, &[spool.own()], &mut folders)?;
+    }
     destinations.iter().try_for_each(|to| sweep_orphans(&to.queue, run))?;
     let room = Room::new(stick.root(), 0, options.max_bytes.unwrap_or(u64::MAX));
     let mut out = Out {
@@ -117,6 +133,10 @@ fn make_nodes(spool: &Spool, stick: &Stick, nodes: &[NodeId], folders: &mut Fold
     if nodes.contains(&spool.own()) {
         return Err(CarryError::Ourselves(spool.own()));
     }
+    make_folders(stick, nodes, folders)
+}
+
+fn make_folders(stick: &Stick, nodes: &[NodeId], folders: &mut Folders) -> Result<(), CarryError> {
     if nodes.is_empty() {
         return Ok(());
     }
@@ -424,6 +444,7 @@ impl Out<'_> {
             }
         }
         if !self.options.keep {
+            self.keep_unconfirmed(&sure)?;
             self.remove_sources(&sure)?;
         }
         sure.iter().for_each(|pending| self.moved(pending));
@@ -449,6 +470,16 @@ impl Out<'_> {
             Err(CopyError::Source(error) | CopyError::Target(error)) => Err(on_stick(error)),
             Err(CopyError::Damaged | CopyError::Stopped) => Err(Setback::Stopped),
         }
+    }
+
+    /// Durable on return.
+    fn keep_unconfirmed(&self, sure: &[Pending]) -> durable::Result<()> {
+        let mut barrier = Barrier::new();
+        for pending in sure.iter().filter(|pending| self.options.confirmed_by.contains(&pending.to)) {
+            let (queue, count) = (&self.destinations[pending.queue as usize].queue, pending.bodies.len());
+            sent::keep(self.spool, queue, &pending.to, &pending.packet, count, self.run, &mut barrier)?;
+        }
+        barrier.wait()
     }
 
     /// Envelopes first, durably, where bodies go after them: a power cut must not leave one here without its bodies.
@@ -492,6 +523,14 @@ impl Out<'_> {
             Some(part) => Ok(part.finish(self.stick)?),
             None => Ok(()),
         }
+    }
+}
+
+/// A name on the stick that is something else than a folder is told where packets are looked for.
+fn none_if_wrong_kind<T>(found: durable::Result<Option<T>>) -> durable::Result<Option<T>> {
+    match found {
+        Err(error) if error.is_wrong_kind() => Ok(None),
+        other => other,
     }
 }
 

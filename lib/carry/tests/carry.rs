@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{
-    EAST, NORTH, Packet, Place, SOUTH, fat, files, id, name_of, noise, out_to, packet, send, take_options, world,
+    EAST, NORTH, Packet, Place, SOUTH, fat, files, id, name_of, noise, out_to, packet, send, start_run, take_options,
+    world,
 };
 use mb_carry::copy::Work;
 use mb_carry::out::{OutOptions, would_go};
@@ -17,6 +18,7 @@ use mb_spool::durable::memory::{Options, World};
 use mb_spool::durable::{DirRef, Lock};
 use mb_spool::layout::Queue;
 use mb_spool::names::body_name;
+use mb_spool::sent;
 use mb_wire::body::CHUNK_LEN;
 use mb_wire::id::PacketId;
 
@@ -299,6 +301,35 @@ fn a_packet_in_the_wrong_queue_is_not_carried() {
     from.rename(name.as_ref(), &*to, name.as_ref()).unwrap();
     let (_, moved, failed) = out(&place);
     assert!(moved.is_empty() && matches!(failed[..], [CarryError::OtherNode { .. }]), "{failed:?}");
+}
+
+/// A node speaks for what was handed to it, and for nothing else; what ended is kept no longer.
+#[test]
+fn what_is_kept_goes_when_its_node_confirms_it_or_when_it_ends() {
+    let shared = noise(1, 900);
+    let packets = [
+        packet(SOUTH, 1, 1, std::slice::from_ref(&shared)),
+        packet(SOUTH, 2, 1, &[]),
+        packet(EAST, 3, 1, std::slice::from_ref(&shared)),
+    ];
+    let world = world(1, fat(), &packets);
+    let place = Place::of(&world);
+    let confirmed_by = [id(SOUTH), id(EAST)];
+    out_with(&place, OutOptions { confirmed_by: &confirmed_by, ..out_to(&[SOUTH, EAST]) });
+    let kept = || packets.each_ref().map(|packet| place.is_kept(packet));
+    assert_eq!(kept(), [true; 3]);
+    let run = start_run(&place.north).unwrap();
+    let confirm = |by, packet: &Packet| sent::confirm(&place.north, &id(by), &[packet.id], &run).unwrap();
+    packets[..2].iter().for_each(|packet| confirm(EAST, packet));
+    assert_eq!(kept(), [true; 3], "east says nothing for south");
+    confirm(SOUTH, &packets[0]);
+    assert_eq!(kept(), [false, true, true], "the body that both list stays");
+    sent::forget_before(&place.north, 20_000, &run).unwrap();
+    assert_eq!(kept(), [false, true, true], "their last day is not over");
+    sent::forget_before(&place.north, 20_001, &run).unwrap();
+    assert_eq!(kept(), [false; 3]);
+    drop(run);
+    assert!(files(&world, "/0").iter().all(|name| name.starts_with("body/") && name.len() < 20), "its body goes too");
 }
 
 #[test]

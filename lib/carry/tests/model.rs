@@ -6,10 +6,12 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use common::{EAST, Packet, Place, SOUTH, fat, files, id, noise, out_to, packet, take_options, world};
+use common::{EAST, Packet, Place, SOUTH, fat, files, id, noise, out_to, packet, start_run, take_options, world};
+use mb_carry::out::OutOptions;
 use mb_spool::bodies::{sweep_all, sweep_orphan};
 use mb_spool::durable::memory::{Fault, LockMode, Options, World};
 use mb_spool::layout::Queue;
+use mb_spool::sent;
 use mb_wire::id::PacketId;
 
 /// A cut at each step is tried with so many crashes; `MB_MODEL_SEEDS` asks for more.
@@ -136,6 +138,45 @@ fn cut_again(found: &World, n: u64, delivered: &BTreeSet<PacketId>, at: &str) {
 fn a_stick_pulled_midway_on_the_way_out_loses_nothing() {
     for setting in settings() {
         cut_everywhere(&setting, |_| {}, |place| drop(place.out(out_to(&NODES))), BTreeSet::new());
+    }
+}
+
+/// Every packet is in `tx/` or kept, whatever becomes of the stick; and what is put out anew and confirmed leaves nothing.
+#[test]
+fn a_stick_that_is_lost_after_a_cut_loses_nothing_that_is_to_be_confirmed() {
+    let nodes = [id(SOUTH), id(EAST)];
+    let kept = || OutOptions { confirmed_by: &nodes, ..out_to(&NODES) };
+    let everything = |world: &World, at: &str| {
+        let place = Place::of(world);
+        for packet in &*PACKETS {
+            assert!(place.is_in_tx(packet) || place.is_kept(packet), "{at}: {} is lost\n{}", packet.id, world.dump());
+        }
+        let (done, heard) = place.out(OutOptions { again: true, ..kept() });
+        assert!(done.is_ok() && heard.failed.is_empty(), "{at}: {done:?} {:?}", heard.failed);
+        assert!(PACKETS.iter().all(|packet| place.is_on_stick(packet) && place.is_kept(packet)), "{at}");
+        let run = start_run(&place.north).unwrap();
+        for node in nodes {
+            let ids: Vec<PacketId> = PACKETS.iter().map(|packet| packet.id).collect();
+            sent::confirm(&place.north, &node, &ids, &run).unwrap();
+        }
+        drop(run);
+        let mut left = files(world, "/0");
+        left.retain(|name| !name.starts_with("body/"));
+        assert_eq!(left, [""; 0], "{at}: left over");
+    };
+    let begin = start(&(fat(), LockMode::Work));
+    for n in 1.. {
+        let world = begin.after_kill();
+        world.cut_at(n);
+        let _ = Place::of(&world).out(kept());
+        if !world.is_cut() {
+            assert!(n > 20, "nothing was cut");
+            return;
+        }
+        for (seed, found) in crashes().map(|seed| (seed, world.after_crash(seed))) {
+            everything(&found, &format!("power cut at step {n}, crash {seed}"));
+        }
+        everything(&world.after_kill(), &format!("killed at step {n}"));
     }
 }
 

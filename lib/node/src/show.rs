@@ -67,6 +67,10 @@ pub struct OpenedView {
     pub from: NodeView,
     /// How many more times it may be wrapped.
     pub hops: u8,
+    /// Whether it asks for a confirmation.
+    pub ask: bool,
+    /// Packets of ours that it says are settled.
+    pub confirms: Vec<String>,
     /// Our slot, where it came by a route.
     pub route: Option<RouteView>,
     /// The letter inside.
@@ -209,8 +213,14 @@ impl View {
     /// Verifies hop and letter as far as the signers are known, and notes what they say.
     fn fill(&mut self, opened: envelope::Opened, reader: &Reader) -> Result<Option<Readable>, EnvelopeError> {
         let (from, prefix) = (opened.from, opened.prefix.clone());
-        let view =
-            OpenedView { from: NodeView::new(&from, reader.nodes), hops: opened.hops, route: None, letter: None };
+        let view = OpenedView {
+            from: NodeView::new(&from, reader.nodes),
+            hops: opened.hops,
+            ask: opened.ask,
+            confirms: Vec::new(),
+            route: None,
+            letter: None,
+        };
         let view = self.opened.insert(view);
         let Some(neighbour) = reader.nodes.node(&from) else {
             self.stops = Some("the node that handed it over is not known here".into());
@@ -218,6 +228,10 @@ impl View {
         };
         let (signed, frame, veils) = match opened.verify_hop(&neighbour.card.identity)? {
             Content::Letter(signed) => (signed, Frame::from(&prefix), None),
+            Content::Confirm(packets) => {
+                view.confirms = packets.iter().map(ToString::to_string).collect();
+                return Ok(None);
+            }
             Content::Routed(routed) => {
                 let Some(key) = reader.keys.find(routed.key()) else {
                     self.stops = Some(RouteError::NoKey(routed.key()).to_string());
@@ -280,6 +294,10 @@ impl OpenedView {
     fn put(&self, lines: &mut Lines) {
         lines.put("from", self.from.text());
         lines.put("hops", self.hops);
+        if self.ask {
+            lines.put("asks for", "a confirmation");
+        }
+        self.confirms.iter().for_each(|packet| lines.put("confirms", packet));
         if let Some(route) = &self.route {
             route.put(lines);
         }

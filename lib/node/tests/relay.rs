@@ -86,22 +86,29 @@ impl Net {
     where
         'n: 'w,
     {
-        let mut wrapping =
-            Wrap { to: &self.actors[at].address, end: END, nice: 100, hops: HOPS_MOST, bodies: &[], content };
+        let mut wrapping = Wrap {
+            to: &self.actors[at].address,
+            end: END,
+            nice: 100,
+            hops: HOPS_MOST,
+            bodies: &[],
+            ask: false,
+            content,
+        };
         change(&mut wrapping);
         self.decide(at, &wrap(&self.actors[from].secrets, &wrapping).expect("it fits"))
     }
 
     fn hand_bodies(&self, from: usize, at: usize, content: &Content, bodies: &[BodyName]) -> Decision<'_> {
         let to = &self.actors[at].address;
-        let wrapping = Wrap { to, end: END, nice: 100, hops: HOPS_MOST, bodies, content };
+        let wrapping = Wrap { to, end: END, nice: 100, hops: HOPS_MOST, bodies, ask: false, content };
         self.decide(at, &wrap(&self.actors[from].secrets, &wrapping).expect("it fits"))
     }
 
     /// What node `at` finds for the next hop.
     fn opened(&self, from: usize, at: usize, content: Content, bodies: &[BodyName]) -> Content {
         let to = &self.actors[at].address;
-        let wrapping = Wrap { to, end: END, nice: 100, hops: HOPS_MOST, bodies, content: &content };
+        let wrapping = Wrap { to, end: END, nice: 100, hops: HOPS_MOST, bodies, ask: false, content: &content };
         let file = wrap(&self.actors[from].secrets, &wrapping).expect("it fits");
         let prefix = read_prefix(&file).expect("an envelope");
         let Content::Routed(routed) = content else { panic!("it is under way") };
@@ -135,7 +142,7 @@ fn taken(decision: Decision<'_>) -> Accepted<'_> {
 fn tag(accepted: &Accepted) -> SlotTag {
     match &accepted.task {
         Task::Relay(relay) => relay.tag,
-        Task::Deliver(_) => panic!("it is for this node"),
+        Task::Deliver(_) | Task::Confirm(_) => panic!("it is for this node"),
     }
 }
 
@@ -224,7 +231,7 @@ fn the_same_packet_goes_on_as_the_same_packet() {
     let content = net.routed(&[1, 2], &[]);
     let made = |decision| match taken(decision).task {
         Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[]).expect("it fits"),
-        Task::Deliver(_) => panic!("it is for node 2"),
+        Task::Deliver(_) | Task::Confirm(_) => panic!("it is for node 2"),
     };
     let one = made(net.hand(0, 1, &content, |_| {}));
     assert_eq!(one, made(net.hand(0, 1, &content, |w| (w.nice, w.end) = (1, END - 5))));

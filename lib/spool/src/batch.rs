@@ -18,6 +18,7 @@ use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
 use crate::names::body_name;
 use crate::once::{self, OnceRecord};
 use crate::run::{Run, gone, remove_tree};
+use crate::sent::UNKEPT_MODE;
 
 /// The name of the batch that a run makes, in its folder.
 const OUT: &str = "out";
@@ -66,12 +67,21 @@ impl<'a> Batch<'a> {
         for (number, body) in bodies.iter().enumerate() {
             link_or_copy(from, body.as_ref(), &dir, &body_name(&packet, number), self.run)?;
         }
+        self.create(&dir, packet, envelope, FILE_MODE)
+    }
+
+    /// Adds a packet without bodies that is not kept until it is confirmed, whoever it is for.
+    pub fn add_unkept(&self, to: NodeId, envelope: &[u8]) -> durable::Result<PacketId> {
+        self.create(&self.node_dir(&to)?, packet_id(envelope), envelope, UNKEPT_MODE)
+    }
+
+    fn create(&self, dir: &DirRef, packet: PacketId, envelope: &[u8], mode: u32) -> durable::Result<PacketId> {
         let name = packet.to_string();
-        let file = dir.create(name.as_ref(), FILE_MODE)?;
+        let file = dir.create(name.as_ref(), mode)?;
         file.write_at(envelope, 0)?;
         let many = {
             let mut state = self.state();
-            state.barrier.file(file, &dir, &name);
+            state.barrier.file(file, dir, &name);
             state.barrier.split_if_many()
         };
         many.map_or(Ok(packet), |many| many.wait().map(|()| packet))

@@ -28,6 +28,8 @@ pub struct Spool {
 pub enum Queue {
     /// To be handed to it.
     Tx,
+    /// Handed to it, and not confirmed by it.
+    Sent,
     /// Came from it in a call; for `self`, by stick or stream.
     Rx,
     /// Opened, bodies missing.
@@ -39,6 +41,7 @@ impl Queue {
     pub fn name(self) -> &'static str {
         match self {
             Queue::Tx => "tx",
+            Queue::Sent => "sent",
             Queue::Rx => "rx",
             Queue::Wait => "wait",
         }

@@ -39,6 +39,8 @@ pub mod verify;
 pub mod land;
 /// Which letters were delivered, which slots relayed.
 pub mod seen;
+/// What was handed over and is not confirmed.
+pub mod sent;
 /// What a neighbour's packets became.
 pub mod relayed;
 /// Exactly-once delivery of staged files.

@@ -11,6 +11,8 @@ use crate::layout::{Queue, Spool};
 pub enum Place {
     /// To be handed to this node.
     Tx(NodeId),
+    /// Handed to this node, and not confirmed by it.
+    Sent(NodeId),
     /// Came from this node in a call; from ourselves: by stick, or to ourselves.
     Rx(NodeId),
     /// From this node; bodies are missing.
@@ -22,10 +24,11 @@ pub enum Place {
 }
 
 impl Place {
-    /// The word for it: `tx`, `rx`, `wait`, `out`, `bad`.
+    /// The word for it: `tx`, `sent`, `rx`, `wait`, `out`, `bad`.
     pub fn word(&self) -> &'static str {
         match self {
             Place::Tx(_) => Queue::Tx.name(),
+            Place::Sent(_) => Queue::Sent.name(),
             Place::Rx(_) => Queue::Rx.name(),
             Place::Wait(_) => Queue::Wait.name(),
             Place::Out(_) => "out",
@@ -36,7 +39,7 @@ impl Place {
     /// The node that the packets go to or come from.
     pub fn node(&self) -> Option<NodeId> {
         match self {
-            Place::Tx(node) | Place::Rx(node) | Place::Wait(node) | Place::Out(node) => Some(*node),
+            Place::Tx(node) | Place::Sent(node) | Place::Rx(node) | Place::Wait(node) | Place::Out(node) => Some(*node),
             Place::Bad => None,
         }
     }
@@ -55,7 +58,8 @@ pub fn for_each_place<E: From<durable::Error>>(
     }
     for node in spool.nodes()? {
         let name = node.to_string();
-        for (queue, place) in [("tx", Place::Tx(node)), ("rx", Place::Rx(node)), ("wait", Place::Wait(node))] {
+        let places = [Place::Tx(node), Place::Sent(node), Place::Rx(node), Place::Wait(node)];
+        for (queue, place) in places.map(|place| (place.word(), place)) {
             if let Some(dir) = spool.find(&[&name, queue])? {
                 visit(place, dir)?;
             }

@@ -1,4 +1,4 @@
-//! `NODE/relayed/`: links of the envelopes in our `tx/` folders that became of what NODE handed over, so that its limits
+//! `NODE/relayed/`: links of the envelopes in our `tx/` and `sent/` folders that became of what NODE handed over, so that its limits
 //! count what lies here because of it. Bookkeeping only: nothing is lost with a link, and none is synced.
 
 use mb_wire::envelope::Prefix;
@@ -21,7 +21,7 @@ pub fn note(spool: &Spool, from: &NodeId, next: &NodeId, packet: &PacketId, run:
     gone(link_or_copy(&tx, &name, &dir, &name, run))
 }
 
-/// The tickets of what became of what `from` handed over and still lies in a `tx/`; what went on is forgotten.
+/// The tickets of what became of what `from` handed over and still lies in a `tx/` or `sent/`; what went on is forgotten.
 pub fn tickets(spool: &Spool, from: &NodeId) -> durable::Result<Vec<Prefix>> {
     let mut tickets = Vec::new();
     let Some(dir) = spool.find(&[&from.to_string(), RELAYED])? else { return Ok(tickets) };
@@ -41,8 +41,12 @@ pub fn sweep_all(spool: &Spool) -> durable::Result<()> {
 }
 
 fn is_here(spool: &Spool, next: &NodeId, packet: &PacketId) -> durable::Result<bool> {
-    match spool.find_queue(next, Queue::Tx)? {
-        Some(tx) => exists(&*tx, &packet.to_string()),
-        None => Ok(false),
+    for queue in [Queue::Tx, Queue::Sent] {
+        if let Some(dir) = spool.find_queue(next, queue)?
+            && exists(&*dir, &packet.to_string())?
+        {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }

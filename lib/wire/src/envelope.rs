@@ -13,7 +13,7 @@ use crate::body::BodyError;
 use crate::card::SUITE;
 use crate::cbor::{self, CborError, Signed, Version};
 use crate::hash::{Digest, Label, hash, lp};
-use crate::id::{KeyTag, NodeId, Root};
+use crate::id::{KeyTag, NodeId, PacketId, Root};
 use crate::key::{ExchangeSecret, NodeSecrets, key_tag};
 use crate::letter::{LetterError, SignedLetter};
 use crate::prefix::{self, NO_STAMP, PrefixCore};
@@ -27,6 +27,9 @@ pub use crate::seal::Address;
 
 /// How many more times a packet may be wrapped, at its author.
 pub const HOPS_MOST: u8 = 16;
+
+/// Most packets that one confirmation names.
+pub const CONFIRM_MOST: usize = 512;
 
 /// Why an envelope is refused, or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -85,6 +88,9 @@ pub enum EnvelopeError {
     /// The route inside breaks a rule.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// A confirmation of nothing, or of too much, or with bodies.
+    #[error("a confirmation names 1 to {CONFIRM_MOST} packets and lists no bodies")]
+    Confirm,
     /// What should be sealed does not fit into one.
     #[error("envelope would have {0} bytes, more than the {ENVELOPE_MOST} allowed")]
     Long(u64),
@@ -98,6 +104,9 @@ pub enum Content {
     Letter(SignedLetter),
     /// A packet under way: what it is here, [`Routed::open`] says.
     Routed(Box<Routed>),
+    /// These packets, which the node that the envelope is for handed over, are settled where it comes from: 1 to
+    /// [`CONFIRM_MOST`].
+    Confirm(Vec<PacketId>),
 }
 
 /// The same as it is read.
@@ -106,6 +115,7 @@ pub enum Content {
 enum ContentItem {
     Letter(Signed),
     Routed(Box<Routed>),
+    Confirm(Vec<PacketId>),
 }
 
 impl Content {
@@ -113,6 +123,7 @@ impl Content {
         match self {
             Content::Letter(letter) => Ok(letter.check_in(&prefix.into())?),
             Content::Routed(routed) => Ok(routed.check()?),
+            Content::Confirm(packets) => check_confirm(packets, prefix),
         }
     }
 }
@@ -122,9 +133,19 @@ impl TryFrom<ContentItem> for Content {
 
     fn try_from(item: ContentItem) -> Result<Content, EnvelopeError> {
         match item {
+            ContentItem::Confirm(packets) => Ok(Content::Confirm(packets)),
             ContentItem::Letter(signed) => Ok(Content::Letter(SignedLetter::from_signed(signed)?)),
             ContentItem::Routed(routed) => routed.check().map(|()| Content::Routed(routed)).map_err(Into::into),
         }
+    }
+}
+
+/// What can be said of a confirmation and the envelope around it.
+fn check_confirm(packets: &[PacketId], prefix: &Prefix) -> Result<(), EnvelopeError> {
+    if (1..=CONFIRM_MOST).contains(&packets.len()) && prefix.bodies.is_empty() {
+        Ok(())
+    } else {
+        Err(EnvelopeError::Confirm)
     }
 }
 
@@ -132,6 +153,8 @@ impl TryFrom<ContentItem> for Content {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inner<C> {
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ask: bool,
     #[serde(with = "cbor::fixed")]
     sig: Signature,
     from: NodeId,
@@ -152,6 +175,8 @@ pub struct Wrap<'a> {
     pub hops: u8,
     /// The ticket: the bodies that the letter lists, or those that leave with what is under way.
     pub bodies: &'a [BodyName],
+    /// Whether a confirmation is asked for.
+    pub ask: bool,
     /// What is sealed.
     pub content: &'a Content,
 }
@@ -167,7 +192,8 @@ impl Wrap<'_> {
     /// and other content never meets the same key.
     fn coins(&self, node: &NodeSecrets, core: &[u8], content: &[u8]) -> Zeroizing<[u8; 32]> {
         let (from, exchange) = (node.id(), &self.to.exchange);
-        let parts: [&[u8]; 7] = [&lp(core), core, &lp(exchange), exchange, from.as_bytes(), &[self.hops], content];
+        let parts: [&[u8]; 7] =
+            [&lp(core), core, &lp(exchange), exchange, from.as_bytes(), &[terms(self.hops, self.ask)], content];
         node.secret_hash(Label::Coins, &parts)
     }
 }
@@ -182,9 +208,9 @@ pub fn wrap(node: &NodeSecrets, wrap: &Wrap) -> Result<Vec<u8>, EnvelopeError> {
     let mut head = cbor::bytes_item(&cbor::encode(&core.with(agreement.share, agreement.commit)));
     head.push(NO_STAMP);
     let prefix = wrap.check(&head)?;
-    let (from, hops) = (node.id(), wrap.hops);
-    let sig = node.sign(Label::Hop, &[&hop(&prefix, from, hops, &hash(Label::Hop, &[&content]))]);
-    let inner = cbor::encode_secret(&Inner { sig, from, hops, content: wrap.content });
+    let (from, hops, ask) = (node.id(), wrap.hops, wrap.ask);
+    let sig = node.sign(Label::Hop, &[&hop(&prefix, from, terms(hops, ask), &hash(Label::Hop, &[&content]))]);
+    let inner = cbor::encode_secret(&Inner { ask, sig, from, hops, content: wrap.content });
     let len = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
     if len > ENVELOPE_MOST as u64 { Err(EnvelopeError::Long(len)) } else { Ok(agreement.seal(&head, &inner)) }
 }
@@ -200,13 +226,18 @@ impl Wrap<'_> {
     }
 }
 
+/// `hops` and `ask` in one byte.
+fn terms(hops: u8, ask: bool) -> u8 {
+    hops | if ask { 0x80 } else { 0 }
+}
+
 /// What the hop signature covers, behind its label.
-fn hop(prefix: &Prefix, from: NodeId, hops: u8, content: &Digest) -> [u8; 129] {
+fn hop(prefix: &Prefix, from: NodeId, terms: u8, content: &Digest) -> [u8; 129] {
     let mut out = [0; 129];
     out[..32].copy_from_slice(&prefix.digest);
     out[32..64].copy_from_slice(from.as_bytes());
     out[64..96].copy_from_slice(prefix.to.as_bytes());
-    out[96] = hops;
+    out[96] = terms;
     out[97..].copy_from_slice(content);
     out
 }
@@ -223,6 +254,8 @@ pub struct Opened {
     pub from: NodeId,
     /// How many more times it may be wrapped.
     pub hops: u8,
+    /// Whether it asks for a confirmation.
+    pub ask: bool,
     sig: Signature,
     content_digest: Digest,
     content: ContentItem,
@@ -250,8 +283,8 @@ pub fn open<K: Borrow<ExchangeSecret>>(
     let inner: Inner<ContentItem> = cbor::decode(&inner).map_err(EnvelopeError::Inner)?;
     check_hops(inner.hops)?;
     let content_digest = hash(Label::Hop, &[&cbor::encode_secret(&inner.content)]);
-    let Inner { sig, from, hops, content } = inner;
-    Ok(Opened { prefix, from, hops, sig, content_digest, content })
+    let Inner { ask, sig, from, hops, content } = inner;
+    Ok(Opened { prefix, from, hops, ask, sig, content_digest, content })
 }
 
 impl Opened {
@@ -260,9 +293,12 @@ impl Opened {
         if NodeId::of(identity) != self.from {
             return Err(EnvelopeError::Key(self.from));
         }
-        let message = hop(&self.prefix, self.from, self.hops, &self.content_digest);
+        let message = hop(&self.prefix, self.from, terms(self.hops, self.ask), &self.content_digest);
         if !sign::verify(identity, Label::Hop, &[&message], &self.sig) {
             return Err(EnvelopeError::Signature(self.from));
+        }
+        if let ContentItem::Confirm(packets) = &self.content {
+            check_confirm(packets, &self.prefix)?;
         }
         self.content.try_into()
     }

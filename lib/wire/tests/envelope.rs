@@ -121,14 +121,14 @@ fn each_input_of_the_coins_changes_the_share() {
 fn share_of_another_exchange_key(world: &World) -> [u8; 32] {
     let other = Address { id: world.bob.id(), exchange: ExchangeSecret::from_random([9; 32]).public() };
     let content = Content::Letter(world.letter().sign(&world.alice));
-    let wrapped = Wrap { to: &other, end: 20_000, nice: 96, hops: 16, bodies: &[], content: &content };
+    let wrapped = Wrap { to: &other, end: 20_000, nice: 96, hops: 16, bodies: &[], ask: false, content: &content };
     read_prefix(&wrap(&world.alice, &wrapped).unwrap()).unwrap().share
 }
 
 fn share_of_another_sender(world: &World) -> [u8; 32] {
     let content = Content::Letter(world.letter().sign(&world.alice));
     let to = world.bob_address();
-    let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 16, bodies: &[], content: &content };
+    let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 16, bodies: &[], ask: false, content: &content };
     read_prefix(&wrap(&node(5), &wrapped).unwrap()).unwrap().share
 }
 
@@ -139,7 +139,7 @@ fn nothing_is_sealed_to_a_key_of_low_order() {
     let content = Content::Letter(world.letter().sign(&world.alice));
     for exchange in low_order_points() {
         let to = Address { id: world.bob.id(), exchange };
-        let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 16, bodies: &[], content: &content };
+        let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 16, bodies: &[], ask: false, content: &content };
         assert_eq!(wrap(&world.alice, &wrapped), Err(SealError::LowOrder.into()));
     }
 }
@@ -189,7 +189,7 @@ fn a_letter_for_one_node_is_no_letter_for_another() {
     let carol = ExchangeSecret::from_random([7; 32]);
     let to = Address { id: node(6).id(), exchange: carol.public() };
     let content = Content::Letter(world.letter().sign(&world.alice));
-    let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 15, bodies: &[], content: &content };
+    let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 15, bodies: &[], ask: false, content: &content };
     assert_eq!(wrap(&world.bob, &wrapped), Err(LetterError::To(world.bob.id()).into()));
 }
 

@@ -53,7 +53,7 @@ impl Road {
     fn envelope(&self, from: &NodeSecrets, number: usize, bodies: &[BodyName], routed: &Routed) -> (Prefix, Vec<u8>) {
         let (to, end) = (&self.addresses()[number], 19_990);
         let content = Content::Routed(Box::new(routed.clone()));
-        let file = wrap(from, &Wrap { to, end, nice: 96, hops: 16, bodies, content: &content }).unwrap();
+        let file = wrap(from, &Wrap { to, end, nice: 96, hops: 16, bodies, ask: false, content: &content }).unwrap();
         (read_prefix(&file).unwrap(), file)
     }
 

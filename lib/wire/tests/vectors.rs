@@ -271,7 +271,7 @@ fn made_anew(vector: &Json, file: &[u8], prefix: &Prefix, hops: u8, content: &Co
     let again = Content::Letter(letter_of(&vector["letter"]).sign(&node("author_seed")));
     assert_eq!(again, *content);
     let bodies: &[BodyName] = &prefix.bodies;
-    let wrapped = Wrap { to: &address, end: prefix.end, nice: prefix.nice, hops, bodies, content: &again };
+    let wrapped = Wrap { to: &address, end: prefix.end, nice: prefix.nice, hops, bodies, ask: false, content: &again };
     assert_eq!(wrap(&node("sender_seed"), &wrapped).unwrap(), file);
     assert_eq!(ExchangeSecret::from_random(fixed(vector, "coins")).public(), prefix.share);
 }

@@ -9,6 +9,7 @@ use mb_spool::envelopes::{self, Read};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
 use mb_spool::run::Run;
+use mb_spool::sent;
 use mb_wire::body::CHUNK_LEN;
 use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, LIST_MOST, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{BodyName, read_prefix};
@@ -84,13 +85,15 @@ impl<'a> Give<'a> {
         }
     }
 
-    /// The other side is there. Another call that gives to the same node leaves nothing to this one.
+    /// The other side is there: what waits for it is offered, and what it has not confirmed. Another call that gives to the
+    /// same node leaves nothing to this one.
     pub fn begin(&mut self, hello: Hello, options: CallOptions, watch: &mut dyn Watch) -> Result<(), CallError> {
         self.nice = hello.nice.min(options.nice);
         if !hello.take || !options.gives {
             return Ok(());
         }
         self.is_all = self.nice == u8::MAX;
+        sent::again(self.spool, &self.peer, self.run)?;
         let Some(queue) = self.spool.find_queue(&self.peer, Queue::Tx)? else { return Ok(()) };
         match queue.try_lock()? {
             Lock::Held(lock) => self._lock = Some(lock),
@@ -384,7 +387,7 @@ impl<'a> Give<'a> {
         Ok(())
     }
 
-    /// The other side has them, durable.
+    /// The other side has them, durable: in a call that is as good as a confirmation.
     pub fn landed(
         &mut self,
         given: Vec<Given>,
@@ -399,6 +402,7 @@ impl<'a> Give<'a> {
             };
             let roots: Vec<_> = bodies.iter().map(|body| body.root).collect();
             remove_packet(self.spool, &queue, &offer.packet, &roots, self.run)?;
+            sent::confirm(self.spool, &self.peer, &[offer.packet], self.run)?;
             report.out_count += 1;
             let len = offer.envelope_len + offer.bodies_len;
             watch.moved(Event::Out { packet: offer.packet, to: self.peer, len });

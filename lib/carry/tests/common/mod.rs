@@ -83,7 +83,7 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
         inline: bodies.is_empty().then(|| vec![number; 20]),
     };
     let content = Content::Letter(letter.sign(&north));
-    let wrapped = Wrap { to: &address, end: 20_000, nice, hops: 16, bodies: &names, content: &content };
+    let wrapped = Wrap { to: &address, end: 20_000, nice, hops: 16, bodies: &names, ask: false, content: &content };
     let envelope = wrap(&north, &wrapped).unwrap();
     Packet {
         to: address.id,
@@ -133,7 +133,7 @@ pub fn start_run(spool: &Spool) -> durable::Result<Run> {
 pub fn out_to(numbers: &[u8]) -> OutOptions<'static> {
     // A few bytes for each run of a test.
     let nodes = Box::leak(numbers.iter().map(|number| id(*number)).collect::<Box<[NodeId]>>());
-    OutOptions { nodes, keep: false, verify: false, max_bytes: None, work: work() }
+    OutOptions { nodes, keep: false, confirmed_by: &[], again: false, verify: false, max_bytes: None, work: work() }
 }
 
 pub fn take_options() -> TakeOptions<'static> {
@@ -202,6 +202,12 @@ impl Place {
 
     pub fn is_in_tx(&self, packet: &Packet) -> bool {
         let queue = self.north.find_queue(&packet.to, Queue::Tx).unwrap();
+        queue.is_some_and(|queue| is_in_queue(&queue, packet))
+    }
+
+    /// Whether it is kept until its node confirms it.
+    pub fn is_kept(&self, packet: &Packet) -> bool {
+        let queue = self.north.find_queue(&packet.to, Queue::Sent).unwrap();
         queue.is_some_and(|queue| is_in_queue(&queue, packet))
     }
 

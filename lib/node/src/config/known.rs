@@ -64,6 +64,8 @@ pub struct Sending {
 pub enum Keep {
     /// As soon as it is durable at the other side or on the stick.
     UntilDurable,
+    /// When the node confirms that it has settled it.
+    UntilConfirmed,
 }
 
 /// `[accept]`: what its letters may do here.
@@ -222,7 +224,7 @@ impl<'de> Deserialize<'de> for Keep {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match String::deserialize(from)?.as_str() {
             "until-durable" => Ok(Keep::UntilDurable),
-            "until-confirmed" => Err(de::Error::custom("\"until-confirmed\": not built yet")),
+            "until-confirmed" => Ok(Keep::UntilConfirmed),
             other => Err(de::Error::custom(format!("{other:?} is neither \"until-durable\" nor \"until-confirmed\""))),
         }
     }

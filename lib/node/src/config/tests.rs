@@ -157,7 +157,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("[[share]]", "n/south.toml:2:3: share: not built yet"),
         ("[accept]\ngroup = \"x\"", "n/south.toml:3:1: accept.group: not built yet"),
         ("[send]\nreceipt = true", "n/south.toml:3:11: send.receipt: true: not built yet"),
-        ("[send]\nkeep = \"until-confirmed\"", "n/south.toml:3:8: send.keep: \"until-confirmed\": not built yet"),
     ];
     for (text, said) in table {
         assert_eq!(complaint(text), said, "{text}");

@@ -87,7 +87,8 @@ fn envelope(to: &KnownNode, nice: u8) -> Vec<u8> {
     };
     let content = Content::Letter(letter.sign(&author));
     let address = Address { id: to.id(), exchange: to.card.keys[0].public };
-    let wrapping = Wrap { to: &address, end: 20_860, nice, hops: HOPS_MOST, bodies: &[], content: &content };
+    let wrapping =
+        Wrap { to: &address, end: 20_860, nice, hops: HOPS_MOST, bodies: &[], ask: false, content: &content };
     wrap(&author, &wrapping).unwrap()
 }
 

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::pack::{Packed, PackedBody};
 use super::source::Source;
 use super::{MOST_SHARING, MOST_TTL, Options, Recipient, SendError, Sender};
+use crate::config::Keep;
 use crate::way::ONION_DAYS;
 
 /// What goes into the batch for one recipient.
@@ -28,6 +29,8 @@ pub struct Way<'a> {
     to: &'a Recipient<'a>,
     /// The relays, nearest first, and then the recipient.
     hops: Vec<Address>,
+    /// Whether the first of them is asked for a confirmation.
+    ask: bool,
     end: u32,
     nice: u8,
     /// Random, for the route.
@@ -67,7 +70,8 @@ impl Sender<'_> {
             holds = to.via.iter().map(|_| self.hold(onion.delay)).collect::<Result<_, _>>()?;
         }
         let salt = Zeroizing::new(self.random_bytes()?);
-        Ok(Way { to, hops, end: end.min(latest), nice, salt, is_onion: onion.is_some(), holds })
+        let ask = to.via.first().unwrap_or(&to.node).send.keep == Keep::UntilConfirmed;
+        Ok(Way { to, hops, ask, end: end.min(latest), nice, salt, is_onion: onion.is_some(), holds })
     }
 
     /// Whom to seal to, the recipient last, and how long a packet by them may live: never longer than a key of theirs.
@@ -166,8 +170,9 @@ impl Sender<'_> {
             }
         };
         let bodies: Vec<BodyName> = listed(0).collect();
-        let Way { ref hops, end, nice, .. } = *way;
-        wrap(self.secrets, &Wrap { to: &hops[0], end, nice, hops: HOPS_MOST, bodies: &bodies, content: &content })
+        let Way { ref hops, ask, end, nice, .. } = *way;
+        let to = &hops[0];
+        wrap(self.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies: &bodies, ask, content: &content })
     }
 
     fn meta(&self, source: &Source, to: &Recipient) -> Result<FileMeta, SendError> {

@@ -15,6 +15,7 @@ use mb_spool::envelopes::{self, Read};
 use mb_spool::names::body_name;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
+use mb_spool::sent;
 use mb_spool::{bad, bodies};
 use mb_wire::id::{PacketId, Root};
 
@@ -83,7 +84,7 @@ impl Accepted<'_> {
         match &self.task {
             Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
             // Bodies of an onion are rewritten.
-            Task::Relay(Relay { veils: None, .. }) => false,
+            Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) => false,
             Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
         }
     }
@@ -190,6 +191,10 @@ impl<'a> Batch<'_, 'a> {
             Task::Deliver(deliver) => self.stage_letter(accepted, deliver, stage, threads),
             Task::Relay(_) if self.is_relaying_off => Ok(Fate::Left),
             Task::Relay(relay) => self.ready(accepted, relay, stage, threads),
+            Task::Confirm(packets) => {
+                let confirmed = sent::confirm(self.tosser.spool, &accepted.from.id(), packets, self.run);
+                confirmed.map(|()| Fate::Done).map_err(PayloadError::from)
+            }
         };
         prepared.unwrap_or_else(|error| match error {
             PayloadError::Refused(refusal) => Fate::Refused(refusal),
@@ -260,6 +265,7 @@ impl<'a> Batch<'_, 'a> {
         if !outgoing.is_empty() {
             self.hand_on(outgoing, &mut others, stage, tell)?;
         }
+        self.confirm(&others)?;
         others.iter().try_for_each(|item| self.end(item, tell))
     }
 

@@ -13,7 +13,7 @@ use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{Frame, Kind, Letter, LetterError, SignedLetter};
 use mb_wire::route::{Onward, RouteError, Step, Veils};
 
-use crate::config::KnownNode;
+use crate::config::{Keep, KnownNode};
 use crate::keys::ExchangeKeys;
 use crate::way::ONION_DAYS;
 
@@ -55,6 +55,8 @@ pub struct Accepted<'a> {
     pub packet: PacketId,
     /// Who handed it over.
     pub from: &'a KnownNode,
+    /// Whether it is to be confirmed once it is settled.
+    pub ask: bool,
     /// The bodies that come with it.
     pub bodies: Vec<BodyName>,
     /// What is to be done.
@@ -67,6 +69,8 @@ pub enum Task<'a> {
     Deliver(Deliver<'a>),
     /// It is under way to somebody else.
     Relay(Relay<'a>),
+    /// It says that these packets of ours are settled over there.
+    Confirm(Vec<PacketId>),
 }
 
 /// A letter that may be delivered.
@@ -111,8 +115,9 @@ impl Relay<'_> {
         if envelope::list_hash(bodies.iter().copied()) != self.leaving {
             return Err(RouteError::Bodies.into());
         }
-        let Relay { to, envelope_end: end, nice, hops, content, .. } = self;
-        Ok(envelope::wrap(secrets, &Wrap { to, end: *end, nice: *nice, hops: *hops, bodies, content })?)
+        let Relay { to, envelope_end: end, nice, hops, content, next, .. } = self;
+        let ask = next.send.keep == Keep::UntilConfirmed;
+        Ok(envelope::wrap(secrets, &Wrap { to, end: *end, nice: *nice, hops: *hops, bodies, ask, content })?)
     }
 }
 
@@ -287,13 +292,14 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accep
     let opened = envelope::open(file, known.own, |tag| known.keys.find(tag))?;
     let prefix = opened.prefix.clone();
     let from = known.nodes.node(&opened.from).ok_or(Refusal::UnknownNeighbour(opened.from))?;
-    let hops = opened.hops;
+    let (hops, ask) = (opened.hops, opened.ask);
     let content = opened.verify_hop(&from.card.identity)?;
     if !from.link.from {
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }
     let task = match content {
         Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, None, known)?),
+        Content::Confirm(packets) => Task::Confirm(packets),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
@@ -302,7 +308,7 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accep
             }
         }
     };
-    Ok(Accepted { packet, from, bodies: prefix.bodies, task })
+    Ok(Accepted { packet, from, ask, bodies: prefix.bodies, task })
 }
 
 fn deliver<'a>(

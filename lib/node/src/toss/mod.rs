@@ -15,7 +15,7 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, once, relayed, seen};
+use mb_spool::{bad, batch, once, relayed, seen, sent};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 
@@ -30,6 +30,8 @@ mod apply;
 mod charge;
 /// Packets under way go on.
 mod relay;
+/// Neighbours are told what is settled.
+mod confirm;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.
@@ -242,6 +244,7 @@ impl Tosser<'_> {
     fn forget(&self, today: &Today, run: &Run) -> durable::Result<()> {
         seen::forget_before(self.spool, today.day, run)?;
         once::forget_before(self.spool, today.day)?;
+        sent::forget_before(self.spool, today.day, run)?;
         relayed::sweep_all(self.spool)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)

@@ -180,6 +180,6 @@ fn relay_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Accepted<'a>, &'i Relay<'
     let accepted = item.accepted.as_deref()?;
     match &accepted.task {
         Task::Relay(relay) => Some((accepted, relay)),
-        Task::Deliver(_) => None,
+        Task::Deliver(_) | Task::Confirm(_) => None,
     }
 }

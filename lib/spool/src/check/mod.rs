@@ -162,7 +162,7 @@ impl Walk<'_> {
     fn queue(&mut self, dir: &DirRef, place: &Path, entry: &Entry, node: NodeId) {
         let own = self.check.spool.own();
         match entry.name.to_str() {
-            Some("tx") => self.packets(dir, place, entry, Rule::Leaving(node)),
+            Some("tx" | "sent") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
             Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| {
                 if !matches!(Name::parse(&entry.name), Name::Envelope(_)) || entry.kind != Kind::File {

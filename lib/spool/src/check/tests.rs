@@ -73,7 +73,8 @@ fn envelope(to: NodeId, salt: u8, bodies: &[LetterBody]) -> Vec<u8> {
     let names: Vec<_> = bodies.iter().map(|body| BodyName { root: body.root, size: body.size }).collect();
     let content = Content::Letter(letter.sign(&author));
     let to = Address { id: to, exchange: ExchangeSecret::from_random([9; 32]).public() };
-    let wrapping = Wrap { to: &to, end: 20_090, nice: 128, hops: HOPS_MOST, bodies: &names, content: &content };
+    let wrapping =
+        Wrap { to: &to, end: 20_090, nice: 128, hops: HOPS_MOST, bodies: &names, ask: false, content: &content };
     wrap(&author, &wrapping).unwrap()
 }
 

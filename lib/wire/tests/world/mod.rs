@@ -51,7 +51,8 @@ impl World {
         let content = Content::Letter(letter.sign(&self.alice));
         let to = self.bob_address();
         let bodies: Vec<_> = letter.bodies.iter().map(|b| BodyName { root: b.root, size: b.size }).collect();
-        let mut w = Wrap { to: &to, end: letter.end, nice: 96, hops: 16, bodies: &bodies, content: &content };
+        let mut w =
+            Wrap { to: &to, end: letter.end, nice: 96, hops: 16, bodies: &bodies, ask: false, content: &content };
         change(&mut w);
         wrap(&self.alice, &w)
     }
