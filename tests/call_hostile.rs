@@ -892,7 +892,7 @@ fn a_bad_chunk_ends_the_call_and_what_came_before_it_is_kept() {
     run.ok();
     stage.south.run(["mb-toss"]).ok();
     assert_eq!(fs::read(stage.south.spool.join("incoming/north/big")).ok(), Some(Random(1).bytes(BIG_LEN)));
-    listener.stop();
+    listener.stop().fails(76);
     is_tidy(&stage.south);
 }
 
