@@ -66,6 +66,10 @@ struct Args {
     #[arg(long, value_name = "KEY")]
     once: Option<String>,
 
+    /// Ask for word of how far it has come; mb-stat PACKET shows it
+    #[arg(long, conflicts_with = "onion")]
+    receipt: bool,
+
     /// A body for each recipient, so that nobody sees what they share
     #[arg(long)]
     private: bool,
@@ -179,6 +183,7 @@ fn options(args: &Args, home: &Home, program: &Program) -> Options {
         once: args.once.clone(),
         private: args.private,
         pad: args.pad,
+        receipt: args.receipt,
         onion: args.onion.then(|| Onion { delay: args.delay.unwrap_or(0) }),
         compress: match args.compress {
             CompressWhen::Auto => Compress::Auto,

@@ -5,6 +5,7 @@ use mb_carry::waiting::{Bodies, on_stick};
 use mb_carry::{CarryError, Stick};
 use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
+use mb_node::receipts::{Told, told};
 use mb_spool::date::{day_text, time_text};
 use mb_spool::durable::real;
 use mb_spool::waiting::{Asked, Row, Tally, Waiting, What, in_spool};
@@ -26,9 +27,9 @@ struct Args {
     #[arg(long)]
     packets: bool,
 
-    /// Not built yet
-    #[arg(long, value_name = "PACKET", num_args = 1.., hide = true)]
-    confirmed: Vec<String>,
+    /// Are these delivered? Exit status 1 if not, and what was heard of them; of those sent with --receipt
+    #[arg(long, value_name = "PACKET", num_args = 1.., conflicts_with_all = ["words", "packets"])]
+    confirmed: Vec<PacketId>,
 
     /// The same as JSON objects
     #[arg(long)]
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 
 fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
     if !args.confirmed.is_empty() {
-        return Err(Complaint::new(Class::Usage, "--confirmed: not built yet").into());
+        return confirmed(&args, program);
     }
     let dir = args.words.first().filter(|word| is_dir(word)).map(PathBuf::from);
     let words = args.words.split_off(usize::from(dir.is_some()));
@@ -90,6 +91,12 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
         (None, Some(home)) => {
             let spool = program.spool(home)?;
             in_spool(&spool, &asked, &mut |row| print(program, &known, &row, args.json, &mut unmet))?;
+            for packet in &asked.packets {
+                if let Some(told) = told(&spool, packet)? {
+                    unmet.remove(&packet.to_string());
+                    print_told(program, &known, packet, &told, args.json);
+                }
+            }
         }
         (None, None) => {}
     }
@@ -97,6 +104,44 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
         program.fail(&Complaint::new(Class::No, format!("{word}: nothing here")));
     }
     Ok(())
+}
+
+/// Tells what was heard of the packets that are not delivered.
+fn confirmed(args: &Args, program: &mut Program) -> Result<(), Failed> {
+    let known = Known::from(program.home()?);
+    let Some(home) = known.home() else { return Ok(()) };
+    let spool = program.spool(home)?;
+    for packet in &args.confirmed {
+        let line = match told(&spool, packet)? {
+            Some(told) if told.is_delivered() => continue,
+            Some(told) => {
+                print_told(program, &known, packet, &told, args.json);
+                format!("{packet}: sent {}, not delivered yet as far as is known", time_text(told.since))
+            }
+            None => format!("{packet}: not sent from here with --receipt, or long ago"),
+        };
+        program.fail(&Complaint::new(Class::No, line));
+    }
+    Ok(())
+}
+
+/// A line for each node on the packet's way.
+fn print_told(program: &mut Program, known: &Known, packet: &PacketId, told: &Told, as_json: bool) {
+    for (node, said) in &told.hops {
+        let name = known.name(node);
+        let receipt = said.as_ref().map(|said| &said.receipt);
+        let stage = receipt.map(|receipt| receipt.stage.word());
+        let time = receipt.map(|receipt| time_text(i64::try_from(receipt.time).unwrap_or(i64::MAX)));
+        let why = receipt.map(|receipt| &receipt.why).filter(|why| !why.is_empty());
+        if as_json {
+            program.json(&json!({ "packet": packet.to_string(), "queue": "way", "node": name, "id": node.to_string(),
+                "stage": stage, "time": time, "why": why }));
+            continue;
+        }
+        let (stage, time) = (stage.unwrap_or("-"), or_dash(time));
+        let why = why.map(|why| format!(" {}", shown(why))).unwrap_or_default();
+        program.say(format!("{packet} way {name} {stage} {time}{why}"));
+    }
 }
 
 /// A word is a folder if it has a slash, or is no id and there is such a folder.

@@ -135,6 +135,10 @@ fn toss(
         Event::Waits { packet, missing } => {
             program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));
         }
+        Event::Receipt { packet, by, receipt } => {
+            let by = home.node_by_id(&by).map_or_else(|| by.to_string(), |node| node.name.clone());
+            program.detail(format_args!("{packet}: {} by {by}", receipt.stage.word()));
+        }
         Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
     })?;
     Ok(count)

@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::{Node, World, tree};
+use common::{Node, World, secrets, tree};
 use mb_node::home::Home;
 use mb_spool::class::{Class, Failure};
 use mb_wire::card::Card;
-use mb_wire::key::{NodeSecrets, Seed};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
@@ -21,13 +20,6 @@ fn mode(path: &Path) -> u32 {
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
-}
-
-/// The secrets in an unsealed node.key.
-fn secrets(node: &Node) -> NodeSecrets {
-    let text = fs::read_to_string(node.config.join("node.key")).expect("there is a key");
-    let (_, rest) = text.split_once("secret = \"").expect("it is not sealed");
-    NodeSecrets::from_seed(&Seed::from_text(rest.split('"').next().unwrap()).expect("mb-init wrote it"))
 }
 
 /// The node's card with another version.

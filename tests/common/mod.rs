@@ -350,6 +350,14 @@ pub fn tree(dir: &Path) -> Vec<String> {
     found
 }
 
+/// The secrets in an unsealed node.key.
+pub fn secrets(node: &Node) -> mb_wire::key::NodeSecrets {
+    use mb_wire::key::{NodeSecrets, Seed};
+    let text = std::fs::read_to_string(node.config.join("node.key")).expect("there is a key");
+    let (_, rest) = text.split_once("secret = \"").expect("it is not sealed");
+    NodeSecrets::from_seed(&Seed::from_text(rest.split('"').next().unwrap()).expect("mb-init wrote it"))
+}
+
 /// Bytes that do not compress and differ from seed to seed.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

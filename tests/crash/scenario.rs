@@ -148,6 +148,8 @@ const SEND_BY_EAST: &[&str] = &[
 ];
 const SEND_ONION: &[&str] =
     &["mb-send", "--threads", "1", "--onion", "--via", "east", "-t", "south", "@/files/small.txt", "@/files/big.bin"];
+const SEND_RECEIPT: &[&str] =
+    &["mb-send", "--threads", "1", "--receipt", "--via", "east", "-t", "south", "@/files/small.txt", "@/files/big.bin"];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -155,6 +157,7 @@ const OUT: &[&str] = &["mb-xfer", "--threads", "1", "--out", "--all", "@/stick"]
 const OUT_AGAIN: &[&str] = &["mb-xfer", "--threads", "1", "--out", "--again", "--all", "@/stick"];
 const IN: &[&str] = &["mb-xfer", "--threads", "1", "--in", "@/stick"];
 const VISIT: &[&str] = &["mb-xfer", "--threads", "1", "--toss", "@/stick"];
+const VISIT_ALL: &[&str] = &["mb-xfer", "--threads", "1", "--toss", "--all", "@/stick"];
 const TOSS: &[&str] = &["mb-toss", "--threads", "1"];
 const RETRY: &[&str] = &["mb-toss", "--threads", "1", "--retry"];
 /// A call whose other side is a program of its own; only the caller is stopped, but either side may be giver or taker.
@@ -393,6 +396,22 @@ pub fn all() -> Vec<Scenario> {
             ..story("a node is made", vec![exits("west", &["mb-init", "--name", "west"], 0, 73)], &[])
         },
         Scenario {
+            prepare: east_is_a_relay,
+            end: north_knows_that_all_came,
+            ..story(
+                "receipts come back by a relay",
+                vec![
+                    all_or_nothing("north", SEND_RECEIPT),
+                    then("north", OUT),
+                    tried("east", VISIT_ALL),
+                    tried("south", VISIT_ALL),
+                    tried("east", VISIT_ALL),
+                    tried("north", VISIT),
+                ],
+                SMALL_AND_BIG,
+            )
+        },
+        Scenario {
             prepare: nodes_and_files,
             end: south_knows_only_the_hub,
             ..story(
@@ -561,6 +580,18 @@ fn west_is_a_node(yard: &Yard) -> Vec<String> {
         wrong.push(format!("left over: config has {config:?}, keys has {keys:?}"));
     }
     wrong
+}
+
+/// Whoever dies on the way back loses no receipt: only a power cut may.
+fn north_knows_that_all_came(yard: &Yard) -> Vec<String> {
+    let ways = crate::yard::files_below(&yard.path("north/spool"));
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_way = |path: &&std::path::PathBuf| path.parent().is_some_and(|dir| dir.ends_with("way"));
+    let packets = ways.iter().filter(is_way).map(|path| name(path)).filter(|name| !name.contains('.'));
+    let told: Vec<_> = packets.map(|packet| yard.command("north", &["mb-stat", &packet]).run().to_string()).collect();
+    let is_delivered = |told: &&String| told.contains(" handed ") && told.contains(" delivered ");
+    // What was written down for a packet that was never sent stays until its last day.
+    if told.iter().filter(is_delivered).count() >= 2 { Vec::new() } else { vec![format!("north knows {told:?}")] }
 }
 
 fn south_knows_only_the_hub(yard: &Yard) -> Vec<String> {

@@ -10,7 +10,7 @@ use mb_wire::call::message::{HEAD_LEN, Hello, Inbox, Message, Offer, Part, Reaso
 use mb_wire::envelope::{Address, BodyName, Content, Wrap, packet_id, wrap};
 use mb_wire::id::PacketId;
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 
 use crate::input::Input;
 
@@ -106,6 +106,7 @@ static PACKET: LazyLock<(PacketId, Vec<u8>, BodyName)> = LazyLock::new(|| {
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"a".to_vec(), mtime: (7, 8) }),
         salt: [1; 16],
         time: 1_700_000_000,
+        wants: Wants::default(),
         author: north.id(),
         bodies: vec![listed],
         inline: None,

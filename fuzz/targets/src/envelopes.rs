@@ -2,6 +2,7 @@
 
 use mb_wire::cbor;
 use mb_wire::envelope::{CONFIRM_MOST, Content, EnvelopeError, Opened, PREFIX_MOST, open, packet_id, read_prefix};
+use mb_wire::report::{REPORTS_MOST, Signed, WHY_MOST};
 use mb_wire::route::Step;
 use mb_wire::seal::SealError;
 use mb_wire::size::{ENVELOPE_MOST, class};
@@ -103,6 +104,15 @@ fn read(opened: Opened) -> Option<EnvelopeError> {
         }
         Ok(Content::Confirm(packets)) => {
             assert!((1..=CONFIRM_MOST).contains(&packets.len()));
+            None
+        }
+        Ok(Content::Reports(reports)) => {
+            assert!((1..=REPORTS_MOST).contains(&reports.len()));
+            for report in &reports {
+                if let Ok(signed) = Signed::parse(&report.statement) {
+                    assert!(signed.receipt.why.len() <= WHY_MOST);
+                }
+            }
             None
         }
         Err(error) => Some(error),

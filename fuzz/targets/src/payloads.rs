@@ -4,7 +4,7 @@ use mb_node::toss::payload::{Bodies, PayloadError};
 use mb_spool::durable::memory::{Options, World};
 use mb_spool::durable::{DirRef, FileRef};
 use mb_wire::body::{BodyKey, CHUNK_LEN, PIECE_LEN, body_len, leaves, root};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 
 use crate::hand::{ALICE, BOB};
 use crate::input::Input;
@@ -137,6 +137,7 @@ fn letter(bodies: Vec<LetterBody>) -> Letter {
         time: 0,
         author: ALICE.id(),
         bodies,
+        wants: Wants::default(),
         inline: None,
     }
 }

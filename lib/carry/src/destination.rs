@@ -2,6 +2,7 @@
 
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
+use mb_spool::way;
 use mb_wire::id::NodeId;
 
 use crate::report::Watch;
@@ -14,6 +15,8 @@ pub(crate) struct Destination {
     pub node: NodeId,
     /// Its `tx/`.
     pub queue: DirRef,
+    /// Where its packets came from, if that is known of any.
+    pub way: Option<DirRef>,
 }
 
 /// The nodes with a queue here that have a folder on the stick, or are among `more`. A folder that is something else is
@@ -36,7 +39,8 @@ pub(crate) fn destinations(
             Some(Err(error)) => return Err(error),
         };
         if is_on_stick || more.contains(&node) {
-            found.extend(spool.find_queue(&node, Queue::Tx)?.map(|queue| Destination { node, queue }));
+            let Some(queue) = spool.find_queue(&node, Queue::Tx)? else { continue };
+            found.push(Destination { node, queue, way: way::open(spool, &node)? });
         }
     }
     Ok(found)

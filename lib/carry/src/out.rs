@@ -16,7 +16,7 @@ use mb_spool::durable::{self, DirRef, Lock, LockGuard};
 use mb_spool::layout::Spool;
 use mb_spool::names::body_name;
 use mb_spool::run::{Run, gone};
-use mb_spool::sent;
+use mb_spool::{sent, way};
 use mb_wire::envelope::{BodyName, packet_id, read_prefix};
 use mb_wire::id::{NodeId, PacketId, Root};
 
@@ -269,7 +269,7 @@ impl Out<'_> {
 
     /// Claims and reads a packet's envelope.
     fn read(&self, waiting: &Waiting) -> Result<Source, Setback> {
-        let Destination { node: to, queue } = self.destinations[waiting.queue as usize].clone();
+        let Destination { node: to, queue, .. } = self.destinations[waiting.queue as usize].clone();
         let packet = waiting.packet;
         let name = packet.to_string();
         let file = queue.open(name.as_ref()).map_err(in_spool)?;
@@ -486,7 +486,10 @@ impl Out<'_> {
     fn remove_sources(&self, sure: &[Pending]) -> durable::Result<()> {
         let mut names = Barrier::new();
         for pending in sure {
-            let queue = &self.destinations[pending.queue as usize].queue;
+            let Destination { node, queue, way } = &self.destinations[pending.queue as usize];
+            if let Some(way) = way {
+                way::handed(self.spool, node, way, &pending.packet)?;
+            }
             gone(queue.unlink(pending.packet.to_string().as_ref()))?;
             if !pending.bodies.is_empty() {
                 names.dir(queue);

@@ -16,6 +16,8 @@ pub mod send;
 pub mod name;
 /// Toss: what came is delivered, waits, or goes to `bad/`.
 pub mod toss;
+/// How far packets of ours have come.
+pub mod receipts;
 /// Which known nodes are to be called now.
 pub mod due;
 /// A packet, layer by layer, as far as our keys reach.

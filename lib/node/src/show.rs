@@ -9,6 +9,7 @@ use mb_wire::envelope::{self, BodyName, Content, EnvelopeError, Prefix};
 use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::id::NodeId;
 use mb_wire::letter::{Codec, FileMeta, Form, Frame, Kind, Letter, LetterBody};
+use mb_wire::report::{Receipt, Report, Signed};
 use mb_wire::route::{RouteError, Step, Veils};
 use serde::Serialize;
 
@@ -71,6 +72,8 @@ pub struct OpenedView {
     pub ask: bool,
     /// Packets of ours that it says are settled.
     pub confirms: Vec<String>,
+    /// What it says of packets of ours.
+    pub reports: Vec<ReportView>,
     /// Our slot, where it came by a route.
     pub route: Option<RouteView>,
     /// The letter inside.
@@ -218,6 +221,7 @@ impl View {
             hops: opened.hops,
             ask: opened.ask,
             confirms: Vec::new(),
+            reports: Vec::new(),
             route: None,
             letter: None,
         };
@@ -230,6 +234,10 @@ impl View {
             Content::Letter(signed) => (signed, Frame::from(&prefix), None),
             Content::Confirm(packets) => {
                 view.confirms = packets.iter().map(ToString::to_string).collect();
+                return Ok(None);
+            }
+            Content::Reports(reports) => {
+                view.reports = reports.iter().map(|report| ReportView::new(report, reader.nodes)).collect();
                 return Ok(None);
             }
             Content::Routed(routed) => {
@@ -290,6 +298,37 @@ impl Lines {
     }
 }
 
+/// A receipt inside.
+#[derive(Debug, Serialize)]
+pub struct ReportView {
+    /// The packet that it is about, as we handed it over.
+    pub packet: String,
+    /// Who signed it; nobody, where it is not signed as it should.
+    pub by: Option<NodeView>,
+    /// How far the packet has come.
+    pub stage: Option<String>,
+    /// Why it is refused.
+    pub why: Option<String>,
+    /// When.
+    pub time: Option<String>,
+}
+
+impl ReportView {
+    fn new(report: &Report, nodes: &dyn Nodes) -> ReportView {
+        let packet = report.packet.to_string();
+        let Ok(Signed { by, receipt: Receipt { stage, why, time, .. }, .. }) = Signed::parse(&report.statement) else {
+            return ReportView { packet, by: None, stage: None, why: None, time: None };
+        };
+        ReportView {
+            packet,
+            by: Some(NodeView::new(&by, nodes)),
+            stage: Some(stage.word().into()),
+            why: (!why.is_empty()).then_some(why),
+            time: Some(time_text(time.cast_signed())),
+        }
+    }
+}
+
 impl OpenedView {
     fn put(&self, lines: &mut Lines) {
         lines.put("from", self.from.text());
@@ -298,6 +337,11 @@ impl OpenedView {
             lines.put("asks for", "a confirmation");
         }
         self.confirms.iter().for_each(|packet| lines.put("confirms", packet));
+        for ReportView { packet, by, stage, why, time } in &self.reports {
+            let by = by.as_ref().map(NodeView::text).unwrap_or_else(|| "nobody".into());
+            let [stage, why, time] = [stage, why, time].map(|text| text.as_deref().unwrap_or_default());
+            lines.put("receipt", format!("{packet} {stage} {by} {time} {why}").trim_end());
+        }
         if let Some(route) = &self.route {
             route.put(lines);
         }

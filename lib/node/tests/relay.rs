@@ -10,7 +10,7 @@ use mb_wire::card::{Card, ExchangeKey};
 use mb_wire::envelope::{Address, BodyName, Content, HOPS_MOST, Wrap, packet_id, read_prefix, wrap};
 use mb_wire::id::{NodeId, Root, SlotTag};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
-use mb_wire::letter::{FileMeta, Form, Kind, Letter};
+use mb_wire::letter::{FileMeta, Form, Kind, Letter, Wants};
 use mb_wire::route::{Route, RouteError, Step, Terms};
 
 const TODAY: u32 = 20_780;
@@ -64,15 +64,16 @@ impl Net {
             kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
             salt: [1; 16],
             time: 0,
+            wants: Wants::default(),
             author: author.id(),
             bodies: vec![],
             inline: Some(b"hello".to_vec()),
         };
         let addresses = hops.iter().map(|hop| self.actors[*hop].address.clone()).collect();
         let lists = vec![mb_wire::envelope::list_hash(bodies.iter().copied()); hops.len() + 1];
-        let terms = Terms { end: END, nice: 100, lists: &lists, is_onion: false, holds: &[] };
+        let terms = Terms { end: END, nice: 100, lists: &lists, is_onion: false, receipt: false, holds: &[] };
         let route = Route::new(author, addresses, [9; 32]).expect("a route");
-        Content::Routed(Box::new(route.seal(&letter.sign(author), &terms).expect("it fits")))
+        Content::Routed(Box::new(route.seal(&letter.sign(author), &terms).expect("it fits").0))
     }
 
     /// What node `at` makes of it when node `from` hands it over.
@@ -127,7 +128,7 @@ impl Net {
 
 fn refused(decision: Decision) -> Refusal {
     match decision {
-        Decision::Condemn(refusal) | Decision::Leave(refusal) => refusal,
+        Decision::Condemn(refusal, _) | Decision::Leave(refusal) => refusal,
         Decision::Take(_) => panic!("it is taken"),
     }
 }
@@ -135,14 +136,14 @@ fn refused(decision: Decision) -> Refusal {
 fn taken(decision: Decision<'_>) -> Accepted<'_> {
     match decision {
         Decision::Take(accepted) => *accepted,
-        Decision::Condemn(refusal) | Decision::Leave(refusal) => panic!("{refusal}"),
+        Decision::Condemn(refusal, _) | Decision::Leave(refusal) => panic!("{refusal}"),
     }
 }
 
 fn tag(accepted: &Accepted) -> SlotTag {
     match &accepted.task {
         Task::Relay(relay) => relay.tag,
-        Task::Deliver(_) | Task::Confirm(_) => panic!("it is for this node"),
+        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => panic!("it is for this node"),
     }
 }
 
@@ -231,7 +232,7 @@ fn the_same_packet_goes_on_as_the_same_packet() {
     let content = net.routed(&[1, 2], &[]);
     let made = |decision| match taken(decision).task {
         Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[]).expect("it fits"),
-        Task::Deliver(_) | Task::Confirm(_) => panic!("it is for node 2"),
+        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => panic!("it is for node 2"),
     };
     let one = made(net.hand(0, 1, &content, |_| {}));
     assert_eq!(one, made(net.hand(0, 1, &content, |w| (w.nice, w.end) = (1, END - 5))));

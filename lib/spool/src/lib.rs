@@ -43,6 +43,10 @@ pub mod seen;
 pub mod sent;
 /// What a neighbour's packets became.
 pub mod relayed;
+/// Small text files that count only whole.
+mod record;
+/// Where packets came from, for what is said of them.
+pub mod way;
 /// Exactly-once delivery of staged files.
 pub mod deliver;
 /// What could not be processed.

@@ -9,6 +9,7 @@ use mb_wire::id::{PacketId, Root};
 use crate::durable::{self, DirRef};
 use crate::envelopes::read_whole;
 use crate::layout::Spool;
+use crate::record::{self, digest_text};
 use crate::run::gone;
 
 /// A record longer than this is damaged: room for 64 recipients of 4,000 files.
@@ -33,36 +34,25 @@ pub fn record_name<'a>(key: &str, recipients: impl Iterator<Item = &'a str>) -> 
     for recipient in recipients {
         text.extend(length_prefixed(recipient.as_bytes()));
     }
-    digest_text(&hash(Label::Once, &[&text]))
+    digest_text(hash(Label::Once, &[&text]))
 }
 
 fn length_prefixed(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u64).to_be_bytes(), bytes].concat()
 }
 
-fn digest_text(digest: &Digest) -> String {
-    Root::from_bytes(*digest).to_string()
-}
-
 impl OnceRecord {
     /// The record as it lies on disk.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut text = format!("name {}\nend {}\ninput {}\n", self.name, self.end, digest_text(&self.input));
+        let mut text = format!("name {}\nend {}\ninput {}\n", self.name, self.end, digest_text(self.input));
         for packet in &self.packets {
             text.push_str(&format!("{packet}\n"));
         }
-        let sum = hash(Label::Once, &[text.as_bytes()]);
-        text.push_str(&format!("sum {}\n", digest_text(&sum)));
-        text.into_bytes()
+        record::with_sum(Label::Once, &text)
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<OnceRecord> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        let (body, sum) = text.split_at(text.rfind("sum ")?);
-        if sum.strip_prefix("sum ")?.strip_suffix('\n')? != digest_text(&hash(Label::Once, &[body.as_bytes()])) {
-            return None;
-        }
-        let mut lines = body.lines();
+        let mut lines = record::lines(Label::Once, bytes)?.lines();
         let name = lines.next()?.strip_prefix("name ")?.to_owned();
         let end = lines.next()?.strip_prefix("end ")?.parse().ok()?;
         let input: Root = lines.next()?.strip_prefix("input ")?.parse().ok()?;

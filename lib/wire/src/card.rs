@@ -34,6 +34,9 @@ pub enum CardError {
     /// Not a statement, or a number out of range.
     #[error("card's {0}")]
     Statement(StatementError),
+    /// A statement of another kind.
+    #[error("not a card but another statement")]
+    Kind,
     /// The signature is not the node's own.
     #[error("signature does not match: the card was altered")]
     Signature,
@@ -176,6 +179,9 @@ impl Card {
             return Err(CardError::Long(bytes.len()));
         }
         let statement = Statement::parse(bytes)?;
+        if statement.kind != StatementKind::Card {
+            return Err(CardError::Kind);
+        }
         let map: CardMap = cbor::decode(&statement.body).map_err(CardError::Form)?;
         map.check()?;
         Ok(Card::join(statement, map, bytes.to_vec()))

@@ -17,6 +17,7 @@ use crate::id::{KeyTag, NodeId, PacketId, Root};
 use crate::key::{ExchangeSecret, NodeSecrets, key_tag};
 use crate::letter::{LetterError, SignedLetter};
 use crate::prefix::{self, NO_STAMP, PrefixCore};
+use crate::report::{REPORTS_MOST, Report, STATEMENT_MOST};
 use crate::route::{RouteError, Routed};
 use crate::seal::{Agreement, Context, SEALED_LEAST, SealError};
 use crate::sign::{self, Signature};
@@ -91,6 +92,9 @@ pub enum EnvelopeError {
     /// A confirmation of nothing, or of too much, or with bodies.
     #[error("a confirmation names 1 to {CONFIRM_MOST} packets and lists no bodies")]
     Confirm,
+    /// Reports of nothing, or too many, or with bodies, or one that is too long.
+    #[error("an envelope of reports has 1 to {REPORTS_MOST} of at most {STATEMENT_MOST} bytes, and lists no bodies")]
+    Reports,
     /// What should be sealed does not fit into one.
     #[error("envelope would have {0} bytes, more than the {ENVELOPE_MOST} allowed")]
     Long(u64),
@@ -107,6 +111,8 @@ pub enum Content {
     /// These packets, which the node that the envelope is for handed over, are settled where it comes from: 1 to
     /// [`CONFIRM_MOST`].
     Confirm(Vec<PacketId>),
+    /// What is said of packets that the node that the envelope is for handed over: 1 to [`REPORTS_MOST`].
+    Reports(Vec<Report>),
 }
 
 /// The same as it is read.
@@ -116,6 +122,7 @@ enum ContentItem {
     Letter(Signed),
     Routed(Box<Routed>),
     Confirm(Vec<PacketId>),
+    Reports(Vec<Report>),
 }
 
 impl Content {
@@ -124,6 +131,7 @@ impl Content {
             Content::Letter(letter) => Ok(letter.check_in(&prefix.into())?),
             Content::Routed(routed) => Ok(routed.check()?),
             Content::Confirm(packets) => check_confirm(packets, prefix),
+            Content::Reports(reports) => check_reports(reports, prefix),
         }
     }
 }
@@ -134,6 +142,7 @@ impl TryFrom<ContentItem> for Content {
     fn try_from(item: ContentItem) -> Result<Content, EnvelopeError> {
         match item {
             ContentItem::Confirm(packets) => Ok(Content::Confirm(packets)),
+            ContentItem::Reports(reports) => Ok(Content::Reports(reports)),
             ContentItem::Letter(signed) => Ok(Content::Letter(SignedLetter::from_signed(signed)?)),
             ContentItem::Routed(routed) => routed.check().map(|()| Content::Routed(routed)).map_err(Into::into),
         }
@@ -147,6 +156,13 @@ fn check_confirm(packets: &[PacketId], prefix: &Prefix) -> Result<(), EnvelopeEr
     } else {
         Err(EnvelopeError::Confirm)
     }
+}
+
+fn check_reports(reports: &[Report], prefix: &Prefix) -> Result<(), EnvelopeError> {
+    let is_long = |report: &Report| report.statement.len() > STATEMENT_MOST;
+    let is_right =
+        (1..=REPORTS_MOST).contains(&reports.len()) && prefix.bodies.is_empty() && !reports.iter().any(is_long);
+    if is_right { Ok(()) } else { Err(EnvelopeError::Reports) }
 }
 
 /// The sealed part without length and padding.
@@ -297,8 +313,10 @@ impl Opened {
         if !sign::verify(identity, Label::Hop, &[&message], &self.sig) {
             return Err(EnvelopeError::Signature(self.from));
         }
-        if let ContentItem::Confirm(packets) = &self.content {
-            check_confirm(packets, &self.prefix)?;
+        match &self.content {
+            ContentItem::Confirm(packets) => check_confirm(packets, &self.prefix)?,
+            ContentItem::Reports(reports) => check_reports(reports, &self.prefix)?,
+            _ => {}
         }
         self.content.try_into()
     }

@@ -67,6 +67,8 @@ pub enum Label {
     Input,
     /// Sum of a record of a delivery under way (local).
     Seen,
+    /// Sum of a record of a packet's way (local).
+    Way,
 }
 
 impl Label {
@@ -101,6 +103,7 @@ impl Label {
             Label::Once => "mailbag/1 once",
             Label::Input => "mailbag/1 input",
             Label::Seen => "mailbag/1 seen",
+            Label::Way => "mailbag/1 way",
         }
     }
 

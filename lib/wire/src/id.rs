@@ -125,6 +125,11 @@ base32_id!(
     32
 );
 base32_id!(
+    /// What a node remembers a packet by: the tag of its slot, or, at the recipient, the letter's id.
+    Mark,
+    32
+);
+base32_id!(
     /// A body: the hash of its size and the top of its tree. 52 characters.
     Root,
     32
@@ -134,6 +139,18 @@ base32_id!(
     KeyTag,
     8
 );
+
+impl From<SlotTag> for Mark {
+    fn from(tag: SlotTag) -> Mark {
+        Mark(tag.0)
+    }
+}
+
+impl From<LetterId> for Mark {
+    fn from(letter: LetterId) -> Mark {
+        Mark(letter.0)
+    }
+}
 
 const NODE_PREFIX: &str = "mbn";
 

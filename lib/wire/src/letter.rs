@@ -189,6 +189,39 @@ pub enum Kind {
     File(FileMeta),
 }
 
+/// What an author asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Wants {
+    /// Word of how far it has come, from those who have it.
+    pub receipt: bool,
+}
+
+const RECEIPT: u8 = 1;
+
+impl Wants {
+    fn is_none(&self) -> bool {
+        *self == Wants::default()
+    }
+}
+
+impl From<Wants> for u8 {
+    fn from(wants: Wants) -> u8 {
+        if wants.receipt { RECEIPT } else { 0 }
+    }
+}
+
+impl TryFrom<u8> for Wants {
+    type Error = String;
+
+    fn try_from(bits: u8) -> Result<Wants, String> {
+        match bits {
+            RECEIPT => Ok(Wants { receipt: true }),
+            other => Err(format!("unknown wants {other}")),
+        }
+    }
+}
+
 /// A letter's content. As the result of [`SignedLetter::verify`] it keeps every rule.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "LetterMap", into = "LetterMap")]
@@ -203,6 +236,8 @@ pub struct Letter {
     pub salt: [u8; 16],
     /// Seconds since 1970: the author's claim.
     pub time: u64,
+    /// What the author asks for.
+    pub wants: Wants,
     /// Who signs it.
     pub author: NodeId,
     /// Where the payload lies, in order of its ranges.
@@ -221,6 +256,8 @@ struct LetterMap {
     #[serde(with = "cbor::fixed")]
     salt: [u8; 16],
     time: u64,
+    #[serde(default, skip_serializing_if = "Wants::is_none")]
+    wants: Wants,
     author: NodeId,
     bodies: Vec<LetterBody>,
     #[serde(with = "cbor::optional", default, skip_serializing_if = "Option::is_none")]
@@ -229,15 +266,15 @@ struct LetterMap {
 
 impl From<LetterMap> for Letter {
     fn from(map: LetterMap) -> Letter {
-        let LetterMap { v: Version, to, end, kind, salt, time, author, bodies, inline } = map;
-        Letter { to, end, kind, salt, time, author, bodies, inline }
+        let LetterMap { v: Version, to, end, kind, salt, time, wants, author, bodies, inline } = map;
+        Letter { to, end, kind, salt, time, wants, author, bodies, inline }
     }
 }
 
 impl From<Letter> for LetterMap {
     fn from(letter: Letter) -> LetterMap {
-        let Letter { to, end, kind, salt, time, author, bodies, inline } = letter;
-        LetterMap { v: Version, to, end, kind, salt, time, author, bodies, inline }
+        let Letter { to, end, kind, salt, time, wants, author, bodies, inline } = letter;
+        LetterMap { v: Version, to, end, kind, salt, time, wants, author, bodies, inline }
     }
 }
 

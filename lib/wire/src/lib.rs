@@ -46,6 +46,8 @@ pub mod seal;
 pub mod route;
 // The clear beginning of an envelope.
 mod prefix;
+// What goes back the way that a packet came.
+pub mod report;
 // A packet's small file: made and opened.
 pub mod envelope;
 // Live calls: the handshake, the frames, the messages.

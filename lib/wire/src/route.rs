@@ -38,6 +38,7 @@ const LETTER_HEAD_LEN: usize = 64;
 
 const LAST: u8 = 1;
 const ONION: u8 = 2;
+const RECEIPT: u8 = 4;
 
 /// Why a route cannot be made, or a packet under way is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -164,6 +165,7 @@ struct Slot {
     end: u32,
     nice: u8,
     is_onion: bool,
+    receipt: bool,
     hold: u32,
 }
 
@@ -184,7 +186,8 @@ impl Slot {
                 [next.node.as_bytes(), next.key.as_bytes(), &next.share, &next.commit, next.tag.as_bytes()];
             bytes[..NEXT_LEN].copy_from_slice(&parts.concat());
         }
-        let flags = if self.next.is_none() { LAST } else { 0 } | if self.is_onion { ONION } else { 0 };
+        let flags = [(self.next.is_none(), LAST), (self.is_onion, ONION), (self.receipt, RECEIPT)];
+        let flags = flags.iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, flag)| flags | flag);
         let (end, hold) = (self.end.to_be_bytes(), self.hold.to_be_bytes());
         let rest = [&self.load[..], &self.arriving, &self.leaving, &end, &[self.nice, flags], &hold].concat();
         bytes[NEXT_LEN..NEXT_LEN + rest.len()].copy_from_slice(&rest);
@@ -208,13 +211,16 @@ impl Slot {
         if !is_zero(rest) {
             return Err(RouteError::Slot("something where zeros should be"));
         }
-        if flags & !(LAST | ONION) != 0 {
+        if flags & !(LAST | ONION | RECEIPT) != 0 {
             return Err(RouteError::Slot("flags that are not known"));
+        }
+        if flags & (ONION | RECEIPT) == ONION | RECEIPT {
+            return Err(RouteError::Slot("an onion's relay asked for receipts"));
         }
         if nice == 0 {
             return Err(RouteError::Slot("a nice of 0"));
         }
-        let (is_last, is_onion) = (flags & LAST != 0, flags & ONION != 0);
+        let (is_last, is_onion, receipt) = (flags & LAST != 0, flags & ONION != 0, flags & RECEIPT != 0);
         if !is_onion && arriving != leaving {
             return Err(RouteError::Slot("other bodies leaving than arriving"));
         }
@@ -227,7 +233,7 @@ impl Slot {
             false if is_zero(next.node.as_bytes()) => return Err(RouteError::Slot("no next hop")),
             false => Some(next),
         };
-        Ok(Slot { next, load, arriving, leaving, end, nice, is_onion, hold })
+        Ok(Slot { next, load, arriving, leaving, end, nice, is_onion, receipt, hold })
     }
 }
 
@@ -258,6 +264,8 @@ pub struct Onward {
     pub end: u32,
     /// Priority with which it goes on.
     pub nice: u8,
+    /// Whether the author wants to hear how far it has come.
+    pub receipt: bool,
     /// How many seconds it is held before, at most [`HOLD_MOST`].
     pub hold: u32,
     /// What is for the next hop.
@@ -315,6 +323,7 @@ impl Routed {
             next: next.node,
             end: slot.end,
             nice: slot.nice,
+            receipt: slot.receipt,
             hold: slot.hold,
             routed: Routed { key: next.key, tag: next.tag, block, share: next.share, commit: next.commit, payload },
             leaving: slot.leaving,
@@ -371,6 +380,8 @@ pub struct Terms<'a> {
     pub lists: &'a [Digest],
     /// Whether it is an onion.
     pub is_onion: bool,
+    /// Whether the hops are to say how far it has come; not in an onion.
+    pub receipt: bool,
     /// How many seconds each relay holds it, in their order, at most [`HOLD_MOST`]; none: not at all.
     pub holds: &'a [u32],
 }
@@ -404,8 +415,9 @@ impl<'a> Route<'a> {
         self.hops.iter().map(|(_, keys)| keys.veil(number)).collect()
     }
 
-    /// Seals the letter for the recipient, and says to each hop what it must know. To be handed to the first hop.
-    pub fn seal(&self, letter: &SignedLetter, terms: &Terms) -> Result<Routed, RouteError> {
+    /// Seals the letter for the recipient, and says to each hop what it must know. Gives what is to be handed to the first hop,
+    /// and the tags of all hops, in their order.
+    pub fn seal(&self, letter: &SignedLetter, terms: &Terms) -> Result<(Routed, Vec<SlotTag>), RouteError> {
         assert_eq!(terms.lists.len(), self.hops.len() + 1, "one list for each hop to come, and the letter's");
         assert!(terms.holds.len() < self.hops.len(), "relays hold a packet, the recipient does not");
         let mut payload = self.seal_letter(letter)?;
@@ -414,11 +426,11 @@ impl<'a> Route<'a> {
             keys.apply_to_payload(&mut payload);
             let (load, arriving, leaving) =
                 (hash(Label::Load, &[&payload]), terms.lists[number], terms.lists[number + 1]);
-            let Terms { end, nice, is_onion, holds, .. } = *terms;
+            let Terms { end, nice, is_onion, receipt, holds, .. } = *terms;
             let hold = holds.get(number).map_or(0, |secs| (*secs).min(HOLD_MOST));
-            slots.push(Slot { next: None, load, arriving, leaving, end, nice, is_onion, hold });
+            slots.push(Slot { next: None, load, arriving, leaving, end, nice, is_onion, receipt, hold });
         }
-        let (mut block, mut next) = (None, None);
+        let (mut block, mut next, mut tags) = (None, None, Vec::with_capacity(slots.len()));
         for (slot, (address, keys)) in slots.into_iter().zip(self.hops.iter().rev()) {
             let bytes = Slot { next, ..slot }.to_bytes();
             let made = match block {
@@ -426,13 +438,15 @@ impl<'a> Route<'a> {
                 Some(behind) => block_before(keys, &bytes, &behind),
             };
             let (node, key, tag) = (address.id, key_tag(&address.exchange), keys.slot_tag(&made));
+            tags.push(tag);
             next = Some(Next { node, key, share: keys.share, commit: keys.commit, tag });
             block = Some(made);
         }
         let (block, Next { key, share, commit, tag, .. }) = block.zip(next).expect("a route has a hop");
         let routed = Routed { key, tag, block, share, commit, payload };
         routed.check()?;
-        Ok(routed)
+        tags.reverse();
+        Ok((routed, tags))
     }
 
     fn seal_letter(&self, letter: &SignedLetter) -> Result<Vec<u8>, RouteError> {

@@ -30,6 +30,8 @@ pub enum StatementError {
 pub enum StatementKind {
     /// A node's public description.
     Card,
+    /// How far a packet has come.
+    Receipt,
 }
 
 /// A statement whose signature was verified. Of two with the same kind and issuer the greater `version` counts.

@@ -45,8 +45,8 @@ impl Road {
     }
 
     fn seal(&self, letter: &Letter, lists: &[Digest], is_onion: bool) -> Routed {
-        let terms = Terms { end: 19_990, nice: 96, lists, is_onion, holds: &[] };
-        self.route().seal(&letter.sign(&self.author), &terms).unwrap()
+        let terms = Terms { end: 19_990, nice: 96, lists, is_onion, receipt: false, holds: &[] };
+        self.route().seal(&letter.sign(&self.author), &terms).unwrap().0
     }
 
     /// The prefix of an envelope from `from` to hop `number` with these bodies, and the envelope.
@@ -290,7 +290,7 @@ fn each_input_of_a_route_changes_all_of_its_shares() {
     let road = Road::new(3);
     let letter = road.letter(vec![]);
     let lists = vec![letter.list_hash(); 4];
-    let terms = Terms { end: 19_990, nice: 96, lists: &lists, is_onion: false, holds: &[] };
+    let terms = Terms { end: 19_990, nice: 96, lists: &lists, is_onion: false, receipt: false, holds: &[] };
     let seal =
         |salt| Route::new(&road.author, road.addresses(), salt).unwrap().seal(&letter.sign(&road.author), &terms);
     let [one, again, other] = [[7; 32], [7; 32], [8; 32]].map(|salt| seal(salt).unwrap());

@@ -17,7 +17,7 @@ use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{KeyTag, LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 use mb_wire::seal::Address;
 use mb_wire::sealed::open_sealed_seed;
 use mb_wire::size::{class, padme};
@@ -314,6 +314,7 @@ fn letter_of(json: &Json) -> Letter {
         kind: Kind::File(FileMeta { form, mode: number(file, "mode") as u32, path: bytes(file, "path"), mtime }),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
+        wants: Wants::default(),
         author: text_of(json, "author").parse().unwrap(),
         bodies: json["bodies"].as_array().unwrap().iter().map(body).collect(),
         inline: json["inline"].as_str().map(unhex),

@@ -9,7 +9,7 @@ use mb_spool::envelopes::{self, Read};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
 use mb_spool::run::Run;
-use mb_spool::sent;
+use mb_spool::{sent, way};
 use mb_wire::body::CHUNK_LEN;
 use mb_wire::call::message::{Ask, DATA_CHUNKS_MOST, Hello, LIST_MOST, Message, Offer, Part, Reason, Rest};
 use mb_wire::envelope::{BodyName, read_prefix};
@@ -43,6 +43,8 @@ pub(super) struct Give<'a> {
     run: &'a Run,
     peer: NodeId,
     queue: Option<DirRef>,
+    /// Where what we hand over came from, if that is known of any.
+    way: Option<DirRef>,
     _lock: Option<LockGuard>,
     nice: u8,
     /// Whether all that waits is offered, and nothing of it stays.
@@ -71,6 +73,7 @@ impl<'a> Give<'a> {
             run,
             peer,
             queue: None,
+            way: None,
             _lock: None,
             nice: 0,
             is_all: false,
@@ -94,6 +97,7 @@ impl<'a> Give<'a> {
         }
         self.is_all = self.nice == u8::MAX;
         sent::again(self.spool, &self.peer, self.run)?;
+        self.way = way::open(self.spool, &self.peer)?;
         let Some(queue) = self.spool.find_queue(&self.peer, Queue::Tx)? else { return Ok(()) };
         match queue.try_lock()? {
             Lock::Held(lock) => self._lock = Some(lock),
@@ -189,7 +193,7 @@ impl<'a> Give<'a> {
     /// Looks what waits that was not offered in this call.
     fn look(&mut self) -> durable::Result<()> {
         let Some(queue) = self.queue.as_ref().filter(|_| !self.is_winding_up) else { return Ok(()) };
-        let destination = [Destination { node: self.peer, queue: queue.clone() }];
+        let destination = [Destination { node: self.peer, queue: queue.clone(), way: None }];
         loop {
             let found = next_waiting(&destination, self.after)?;
             self.after = found.last().copied().filter(|_| found.len() == MOST_AT_ONCE);
@@ -403,6 +407,9 @@ impl<'a> Give<'a> {
             let roots: Vec<_> = bodies.iter().map(|body| body.root).collect();
             remove_packet(self.spool, &queue, &offer.packet, &roots, self.run)?;
             sent::confirm(self.spool, &self.peer, &[offer.packet], self.run)?;
+            if let Some(way) = &self.way {
+                way::handed(self.spool, &self.peer, way, &offer.packet)?;
+            }
             report.out_count += 1;
             let len = offer.envelope_len + offer.bodies_len;
             watch.moved(Event::Out { packet: offer.packet, to: self.peer, len });

@@ -21,7 +21,7 @@ use mb_wire::body::{BodyKey, leaves, plain_len, root};
 use mb_wire::envelope::{Address, BodyName, Content, Wrap, packet_id, wrap};
 use mb_wire::id::{NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 
 pub const NORTH: u8 = 1;
 pub const SOUTH: u8 = 2;
@@ -78,6 +78,7 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report.pdf".to_vec(), mtime: (7, 8) }),
         salt: [number; 16],
         time: 1_700_000_000,
+        wants: Wants::default(),
         author: north.id(),
         bodies: listed.collect(),
         inline: bodies.is_empty().then(|| vec![number; 20]),

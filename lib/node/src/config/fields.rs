@@ -91,11 +91,6 @@ pub(super) fn roads<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<String
     Ok(roads)
 }
 
-/// A switch that can only be off, since what it switches is not built yet.
-pub(super) fn off<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    if bool::deserialize(from)? { Err(de::Error::custom("true: not built yet")) } else { Ok(false) }
-}
-
 struct SizeVisitor;
 
 impl Visitor<'_> for SizeVisitor {

@@ -53,8 +53,7 @@ pub struct Sending {
     pub ttl: u16,
     /// When our copy goes.
     pub keep: Keep,
-    /// Whether we ask for a receipt; not built yet.
-    #[serde(deserialize_with = "fields::off")]
+    /// Whether we want to hear how far what we send it has come.
     pub receipt: bool,
 }
 

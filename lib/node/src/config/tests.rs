@@ -156,7 +156,6 @@ fn what_is_not_built_is_refused_by_name() {
         ("[exec.backup]", "n/south.toml:2:2: exec: not built yet"),
         ("[[share]]", "n/south.toml:2:3: share: not built yet"),
         ("[accept]\ngroup = \"x\"", "n/south.toml:3:1: accept.group: not built yet"),
-        ("[send]\nreceipt = true", "n/south.toml:3:11: send.receipt: true: not built yet"),
     ];
     for (text, said) in table {
         assert_eq!(complaint(text), said, "{text}");

@@ -6,7 +6,7 @@ use mb_spool::layout::Queue;
 use mb_wire::card::{Card, ExchangeKey};
 use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, packet_id, wrap};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
-use mb_wire::letter::{FileMeta, Form, Kind, Letter};
+use mb_wire::letter::{FileMeta, Form, Kind, Letter, Wants};
 use std::path::Path;
 
 /// 10:00 of a day in 2026, in UTC. The tests' schedules name minutes at most, which are the same in all zones by then.
@@ -81,6 +81,7 @@ fn envelope(to: &KnownNode, nice: u8) -> Vec<u8> {
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report".to_vec(), mtime: (0, 0) }),
         salt: [nice; 16],
         time: TEN,
+        wants: Wants::default(),
         author: author.id(),
         bodies: Vec::new(),
         inline: Some(b"small".to_vec()),

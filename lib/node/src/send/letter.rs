@@ -1,10 +1,11 @@
 //! Letters and envelopes: one of each for every recipient of an input.
 
+use mb_spool::way::{AFTER_DAYS, Hop, Origin, Record};
 use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, list_hash, wrap};
 use mb_wire::hash::Digest;
-use mb_wire::id::NodeId;
+use mb_wire::id::{Mark, NodeId};
 use mb_wire::key::NodeSecrets;
-use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody};
+use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody, Wants};
 use mb_wire::route::{Route, RouteError, Terms};
 use zeroize::Zeroizing;
 
@@ -22,6 +23,8 @@ pub struct Addressed {
     pub envelope: Vec<u8>,
     /// The names, in the run's folder, of the bodies that it lists.
     pub bodies: Vec<String>,
+    /// Who may say something of it, where word of it is wanted.
+    pub way: Option<Record>,
 }
 
 /// How one packet goes to one recipient.
@@ -37,6 +40,8 @@ pub struct Way<'a> {
     salt: Zeroizing<[u8; 32]>,
     /// Whether bodies change at each hop.
     is_onion: bool,
+    /// Whether word of it is wanted.
+    receipt: bool,
     /// How many seconds each relay holds it.
     holds: Vec<u32>,
 }
@@ -70,8 +75,10 @@ impl Sender<'_> {
             holds = to.via.iter().map(|_| self.hold(onion.delay)).collect::<Result<_, _>>()?;
         }
         let salt = Zeroizing::new(self.random_bytes()?);
+        // An onion leaves no way back, and to ourselves there is none.
+        let receipt = (options.receipt || to.node.send.receipt) && onion.is_none() && to.node.id() != self.spool.own();
         let ask = to.via.first().unwrap_or(&to.node).send.keep == Keep::UntilConfirmed;
-        Ok(Way { to, hops, ask, end: end.min(latest), nice, salt, is_onion: onion.is_some(), holds })
+        Ok(Way { to, hops, ask, end: end.min(latest), nice, salt, is_onion: onion.is_some(), receipt, holds })
     }
 
     /// Whom to seal to, the recipient last, and how long a packet by them may live: never longer than a key of theirs.
@@ -141,6 +148,7 @@ impl Sender<'_> {
             kind: Kind::File(self.meta(source, way.to)?),
             salt: self.random_bytes()?,
             time: self.now,
+            wants: Wants { receipt: way.receipt },
             author: self.secrets.id(),
             bodies: bodies.iter().map(|body| body.entry.clone()).collect(),
             inline: match packed {
@@ -148,31 +156,44 @@ impl Sender<'_> {
                 Packed::Bodies(_) => None,
             },
         };
-        let envelope = self.wrap(&letter, way, bodies).map_err(|cause| {
+        let (envelope, record) = self.wrap(&letter, way, bodies).map_err(|cause| {
             let path = source.path.clone();
             SendError::Large { path, cause }
         })?;
         let bodies = bodies.iter().map(|body| body.name.clone()).collect();
-        Ok(Addressed { to: way.hops[0].id, envelope, bodies })
+        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record })
     }
 
-    /// The envelope for the first hop.
-    fn wrap(&self, letter: &Letter, way: &Way, packed: &[PackedBody]) -> Result<Vec<u8>, EnvelopeError> {
+    /// The envelope for the first hop, and who may say something of it.
+    fn wrap(
+        &self,
+        letter: &Letter,
+        way: &Way,
+        packed: &[PackedBody],
+    ) -> Result<(Vec<u8>, Option<Record>), EnvelopeError> {
         let signed = letter.sign(self.secrets);
+        let mut marks = vec![Mark::from(signed.id())];
         // As they come to the hop of that number, and at last as the letter lists them.
         let listed = |hop| packed.iter().map(move |body| body.links.get(hop).copied().unwrap_or(name_of(&body.entry)));
         let content = match way.route(self.secrets)? {
             None => Content::Letter(signed),
             Some(route) => {
                 let lists: Vec<Digest> = (0..=way.hops.len()).map(|hop| list_hash(listed(hop))).collect();
-                let Way { end, nice, is_onion, ref holds, .. } = *way;
-                Content::Routed(Box::new(route.seal(&signed, &Terms { end, nice, lists: &lists, is_onion, holds })?))
+                let Way { end, nice, is_onion, receipt, ref holds, .. } = *way;
+                let terms = Terms { end, nice, lists: &lists, is_onion, receipt, holds };
+                let (routed, tags) = route.seal(&signed, &terms)?;
+                marks.splice(..0, tags[..way.hops.len() - 1].iter().map(|tag| Mark::from(*tag)));
+                Content::Routed(Box::new(routed))
             }
         };
         let bodies: Vec<BodyName> = listed(0).collect();
         let Way { ref hops, ask, end, nice, .. } = *way;
         let to = &hops[0];
-        wrap(self.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies: &bodies, ask, content: &content })
+        let envelope =
+            wrap(self.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies: &bodies, ask, content: &content })?;
+        let hops = hops.iter().zip(marks).map(|(hop, mark)| Hop { node: hop.id, mark }).collect();
+        let record = Record { end: letter.end.saturating_add(AFTER_DAYS), origin: Origin::Ours(hops) };
+        Ok((envelope, way.receipt.then_some(record)))
     }
 
     fn meta(&self, source: &Source, to: &Recipient) -> Result<FileMeta, SendError> {

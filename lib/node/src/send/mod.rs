@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use mb_spool::barrier::Barrier;
 use mb_spool::batch::{Batch, publish_all, send_lone};
 use mb_spool::blocks::for_each_block;
 use mb_spool::class::{Class, Failure};
@@ -16,8 +17,9 @@ use mb_spool::durable;
 use mb_spool::layout::Spool;
 use mb_spool::once::{self, OnceRecord, record_name};
 use mb_spool::run::Run;
+use mb_spool::way;
 use mb_wire::card::CardError;
-use mb_wire::envelope::EnvelopeError;
+use mb_wire::envelope::{EnvelopeError, packet_id};
 use mb_wire::hash::Digest;
 use mb_wire::id::PacketId;
 use mb_wire::key::NodeSecrets;
@@ -110,6 +112,8 @@ pub struct Options {
     pub pad: bool,
     /// Whether to compress.
     pub compress: Compress,
+    /// Word of it is wanted, also where the recipient's file does not say so.
+    pub receipt: bool,
     /// What goes by relays goes as an onion.
     pub onion: Option<Onion>,
     /// Bytes to leave free on the disk.
@@ -315,6 +319,9 @@ impl Sender<'_> {
         let ways = self.ways(std::slice::from_ref(to), options)?;
         let letters = self.letters(&source, &ways, options, &pack::Packed::Inline(payload))?;
         self.check_room(0, options)?;
+        let mut barrier = Barrier::new();
+        self.note_way(&letters[0], packet_id(&letters[0].envelope), run, &mut barrier)?;
+        barrier.wait()?;
         Ok(Some(send_lone(self.spool, run, &letters[0].to, &letters[0].envelope)?))
     }
 
@@ -330,6 +337,7 @@ impl Sender<'_> {
         // In the order of the inputs, whichever is done first.
         let packets: Mutex<Sent> = Mutex::new(vec![PacketId::from_bytes([0; 32]); inputs.len() * to.len()]);
         let digests = Mutex::new(vec![Digest::default(); if record.is_some() { inputs.len() } else { 0 }]);
+        let noted = Mutex::new(Barrier::new());
         let packer = pack::Packer { sender: self, options, run, batch: &batch };
         let mut rest = inputs.iter().enumerate();
         let read = |_: &mut Vec<u8>| {
@@ -343,6 +351,7 @@ impl Sender<'_> {
         let work = |(number, mut source, ways, packed): Job, _: &mut Vec<u8>| {
             for (place, letter) in (number * to.len()..).zip(self.letters(&source, &ways, options, &packed)?) {
                 let packet = batch.add(letter.to, &letter.envelope, run.dir(), &letter.bodies)?;
+                self.note_way(&letter, packet, run, &mut lock(&noted))?;
                 lock(&packets)[place] = packet;
             }
             if record.is_some() {
@@ -351,6 +360,7 @@ impl Sender<'_> {
             Ok::<(), SendError>(())
         };
         for_each_block(options.threads, read, work)?;
+        noted.into_inner().unwrap_or_else(PoisonError::into_inner).wait()?;
         let packets = packets.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(name) = record else {
             batch.commit(None)?;
@@ -361,6 +371,20 @@ impl Sender<'_> {
         let record = OnceRecord { name, end, input: input_digest(&digests), packets };
         let first = batch.commit(Some(&record))?;
         Ok(first.map_or(record.packets, |first| first.packets))
+    }
+
+    /// Writes down who may say something of a packet, before it is sent. Without the packet, the record goes in its time.
+    fn note_way(
+        &self,
+        letter: &letter::Addressed,
+        packet: PacketId,
+        run: &Run,
+        barrier: &mut Barrier,
+    ) -> durable::Result<()> {
+        match &letter.way {
+            Some(record) => way::note(self.spool, &letter.to, &packet, record, run, Some(barrier)),
+            None => Ok(()),
+        }
     }
 
     /// The last day of a packet for `to`.

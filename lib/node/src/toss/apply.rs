@@ -20,7 +20,7 @@ use mb_spool::{bad, bodies};
 use mb_wire::id::{PacketId, Root};
 
 use super::charge::Charges;
-use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Relay, Task, decide};
+use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Relay, Task, Word, decide};
 use super::payload::PayloadError;
 use super::relay::Outgoing;
 use super::stage::{Shared, Stage};
@@ -52,8 +52,10 @@ pub(super) enum Fate {
     Staged(Delivery),
     /// The envelope in which it goes on is made.
     Ready(Outgoing),
-    /// It has been processed before, or is now.
+    /// It is processed now.
     Done,
+    /// It has been processed before: this is a copy.
+    Known,
     /// It is not asked for.
     Left,
     /// Its author wants it to go on later: then, in seconds since 1970.
@@ -72,6 +74,8 @@ pub(super) struct Item<'a> {
     pub packet: PacketId,
     roots: Vec<Root>,
     pub accepted: Option<Box<Accepted<'a>>>,
+    /// Where word of it goes.
+    pub word: Option<Word<'a>>,
     pub fate: Fate,
     _lock: Option<LockGuard>,
 }
@@ -84,7 +88,7 @@ impl Accepted<'_> {
         match &self.task {
             Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
             // Bodies of an onion are rewritten.
-            Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) => false,
+            Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) | Task::Report(_) => false,
             Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
         }
     }
@@ -174,15 +178,18 @@ impl<'a> Batch<'_, 'a> {
         let Claimed { packet, envelope, _lock } = claimed;
         let decision = match &envelope {
             Read::Whole(bytes) => decide(packet, bytes, known),
-            Read::Missing | Read::Damaged => Decision::Condemn(Refusal::Damaged),
+            Read::Missing | Read::Damaged => Decision::Condemn(Refusal::Damaged, None),
         };
-        let (fate, accepted) = match decision {
-            Decision::Take(accepted) if accepted.is_large() => (Fate::Large, Some(accepted)),
-            Decision::Take(accepted) => (self.prepare(&accepted, stage, 1), Some(accepted)),
-            Decision::Condemn(refusal) | Decision::Leave(refusal) => (Fate::Refused(refusal), None),
+        let (fate, word, accepted) = match decision {
+            Decision::Take(mut accepted) => {
+                let fate = if accepted.is_large() { Fate::Large } else { self.prepare(&accepted, stage, 1) };
+                (fate, accepted.word.take(), Some(accepted))
+            }
+            Decision::Condemn(refusal, word) => (Fate::Refused(refusal), word, None),
+            Decision::Leave(refusal) => (Fate::Refused(refusal), None, None),
         };
         let roots = accepted.iter().flat_map(|accepted| accepted.bodies.iter().map(|body| body.root)).collect();
-        Item { packet, roots, accepted, fate, _lock }
+        Item { packet, roots, accepted, word, fate, _lock }
     }
 
     /// Everything before the barriers.
@@ -195,6 +202,7 @@ impl<'a> Batch<'_, 'a> {
                 let confirmed = sent::confirm(self.tosser.spool, &accepted.from.id(), packets, self.run);
                 confirmed.map(|()| Fate::Done).map_err(PayloadError::from)
             }
+            Task::Report(_) => Ok(Fate::Done),
         };
         prepared.unwrap_or_else(|error| match error {
             PayloadError::Refused(refusal) => Fate::Refused(refusal),
@@ -210,7 +218,7 @@ impl<'a> Batch<'_, 'a> {
         threads: usize,
     ) -> Result<Fate, PayloadError> {
         match stage.look_up(deliver.letter.end, &deliver.id)? {
-            Seen::Done => return Ok(Fate::Done),
+            Seen::Done => return Ok(Fate::Known),
             Seen::Begun(list) => {
                 let day = stage.day(deliver.letter.end)?;
                 return Ok(Fate::Staged(Delivery::resume(deliver.id, day, list, self.tosser.open)?));
@@ -265,7 +273,7 @@ impl<'a> Batch<'_, 'a> {
         if !outgoing.is_empty() {
             self.hand_on(outgoing, &mut others, stage, tell)?;
         }
-        self.confirm(&others)?;
+        self.answer(&others, tell)?;
         others.iter().try_for_each(|item| self.end(item, tell))
     }
 
@@ -334,7 +342,7 @@ impl<'a> Batch<'_, 'a> {
     /// What becomes of the packet in the end. The input goes last.
     fn end(&self, item: &Item, tell: Tell) -> durable::Result<()> {
         match &item.fate {
-            Fate::Done => self.remove(item),
+            Fate::Done | Fate::Known => self.remove(item),
             Fate::Waits(missing) => self.put_to_wait(item, missing, tell),
             Fate::Refused(refusal) => self.refuse(item, refusal, tell),
             Fate::Failed(error) => {

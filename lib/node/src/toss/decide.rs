@@ -8,9 +8,10 @@ use mb_spool::class::Class;
 use mb_wire::card::CardError;
 use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap};
 use mb_wire::hash::Digest;
-use mb_wire::id::{LetterId, NodeId, PacketId, SlotTag};
+use mb_wire::id::{LetterId, Mark, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{Frame, Kind, Letter, LetterError, SignedLetter};
+use mb_wire::report::Report;
 use mb_wire::route::{Onward, RouteError, Step, Veils};
 
 use crate::config::{Keep, KnownNode};
@@ -43,10 +44,18 @@ pub trait Nodes: Sync {
 pub enum Decision<'a> {
     /// It is whole as far as the envelope goes, and may be processed if its bodies are here.
     Take(Box<Accepted<'a>>),
-    /// It cannot be processed: to `bad/`.
-    Condemn(Refusal),
+    /// It cannot be processed: to `bad/`; and who is to hear of it.
+    Condemn(Refusal, Option<Word<'a>>),
     /// Not now: it stays where it is.
     Leave(Refusal),
+}
+
+/// Where word of a packet goes: its author wants it.
+pub struct Word<'a> {
+    /// The neighbour that handed it over.
+    pub to: &'a KnownNode,
+    /// What we remember the packet by.
+    pub mark: Mark,
 }
 
 /// A packet that may be processed.
@@ -57,6 +66,8 @@ pub struct Accepted<'a> {
     pub from: &'a KnownNode,
     /// Whether it is to be confirmed once it is settled.
     pub ask: bool,
+    /// Where word of it goes, if anywhere.
+    pub word: Option<Word<'a>>,
     /// The bodies that come with it.
     pub bodies: Vec<BodyName>,
     /// What is to be done.
@@ -71,6 +82,8 @@ pub enum Task<'a> {
     Relay(Relay<'a>),
     /// It says that these packets of ours are settled over there.
     Confirm(Vec<PacketId>),
+    /// It says something of packets that we handed over.
+    Report(Vec<Report>),
 }
 
 /// A letter that may be delivered.
@@ -266,8 +279,8 @@ impl Refusal {
         }
     }
 
-    fn decision<'a>(self) -> Decision<'a> {
-        if self.class() == Class::Later { Decision::Leave(self) } else { Decision::Condemn(self) }
+    fn decision<'a>(self, word: Option<Word<'a>>) -> Decision<'a> {
+        if self.class() == Class::Later { Decision::Leave(self) } else { Decision::Condemn(self, word) }
     }
 }
 
@@ -278,13 +291,20 @@ const CLOCK_SLACK_DAYS: u32 = 2;
 
 /// What the envelope `file`, called `packet`, means here.
 pub fn decide<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Decision<'a> {
-    match examine(packet, file, known) {
-        Ok(accepted) => Decision::Take(Box::new(accepted)),
-        Err(refusal) => refusal.decision(),
+    let mut word = None;
+    match examine(packet, file, known, &mut word) {
+        Ok(accepted) => Decision::Take(Box::new(Accepted { word, ..accepted })),
+        Err(refusal) => refusal.decision(word),
     }
 }
 
-fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accepted<'a>, Refusal> {
+/// `word` is known as soon as slot or letter are read, and they may still be refused.
+fn examine<'a>(
+    packet: PacketId,
+    file: &[u8],
+    known: &Known<'a>,
+    word: &mut Option<Word<'a>>,
+) -> Result<Accepted<'a>, Refusal> {
     if envelope::packet_id(file) != packet {
         return Err(Refusal::Damaged);
     }
@@ -298,17 +318,21 @@ fn examine<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Accep
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }
     let task = match content {
-        Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, None, known)?),
+        Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, None, known, from, word)?),
         Content::Confirm(packets) => Task::Confirm(packets),
+        Content::Reports(reports) => Task::Report(reports),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
-                Step::Here(here) => Task::Deliver(deliver(here.letter, here.frame, here.veils, known)?),
-                Step::Onward(onward) => Task::Relay(relay(*onward, from, hops, known)?),
+                Step::Here(here) => Task::Deliver(deliver(here.letter, here.frame, here.veils, known, from, word)?),
+                Step::Onward(onward) => {
+                    *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into() });
+                    Task::Relay(relay(*onward, from, hops, known)?)
+                }
             }
         }
     };
-    Ok(Accepted { packet, from, ask, bodies: prefix.bodies, task })
+    Ok(Accepted { packet, from, ask, word: None, bodies: prefix.bodies, task })
 }
 
 fn deliver<'a>(
@@ -316,9 +340,13 @@ fn deliver<'a>(
     frame: impl Into<Frame>,
     veils: Option<Veils>,
     known: &Known<'a>,
+    from: &'a KnownNode,
+    word: &mut Option<Word<'a>>,
 ) -> Result<Deliver<'a>, Refusal> {
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
     let (id, letter) = signed.verify(&author.card.identity, frame)?;
+    // An onion leaves no way back.
+    *word = (letter.wants.receipt && veils.is_none()).then(|| Word { to: from, mark: id.into() });
     check_dates(letter.end, known)?;
     let Kind::File(_) = &letter.kind;
     if !author.accept.files {
@@ -329,7 +357,7 @@ fn deliver<'a>(
 
 /// Whether, and in which envelope, a packet of `from` goes on.
 fn relay<'a>(onward: Onward, from: &KnownNode, hops: u8, known: &Known<'a>) -> Result<Relay<'a>, Refusal> {
-    let Onward { tag, next, end, nice, hold, routed, leaving, veils } = onward;
+    let Onward { tag, next, end, nice, receipt: _, hold, routed, leaving, veils } = onward;
     check_dates(end, known)?;
     if !from.relay.from {
         return Err(Refusal::NoRelayFrom(from.name.clone()));

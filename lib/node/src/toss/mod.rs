@@ -15,9 +15,10 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, once, relayed, seen, sent};
+use mb_spool::{bad, batch, once, relayed, seen, sent, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
+use mb_wire::report::Receipt;
 
 use crate::keys::ExchangeKeys;
 use charge::Charges;
@@ -30,8 +31,8 @@ mod apply;
 mod charge;
 /// Packets under way go on.
 mod relay;
-/// Neighbours are told what is settled.
-mod confirm;
+/// Neighbours are told what became of what they brought.
+mod answer;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.
@@ -107,6 +108,15 @@ pub enum Event<'a> {
         packet: PacketId,
         /// The numbers of the bodies that are missing.
         missing: &'a [usize],
+    },
+    /// Somebody on its way says how far a packet of ours has come.
+    Receipt {
+        /// The packet.
+        packet: PacketId,
+        /// Who says it.
+        by: NodeId,
+        /// What it says.
+        receipt: &'a Receipt,
     },
     /// A packet was not processed; it went to `bad/`, or stays.
     Failed(&'a Failed),
@@ -187,6 +197,7 @@ impl Tosser<'_> {
             bad::trim(self.spool, self.now)?.into_iter().for_each(|packet| tell(Event::Dropped(packet)));
         }
         let job = Job { tosser: self, scope, today: &today, run, charges: Charges::default() };
+        job.answer_left()?;
         let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
             bodies_came |= job.toss_queue(&source, tell)?;
@@ -210,7 +221,11 @@ impl Tosser<'_> {
     /// Whether there is anything to do; reads a few folders and writes nothing.
     fn is_work(&self, scope: &Scope) -> durable::Result<bool> {
         let is_new_day = day::last(self.spool)? != Some(day::clock_day(self.now));
-        if is_new_day || batch::is_publishing_due(self.spool)? || has_entries(self.spool, &["tmp"])? {
+        if is_new_day
+            || batch::is_publishing_due(self.spool)?
+            || has_entries(self.spool, &["tmp"])?
+            || has_entries(self.spool, &["self", way::HANDED])?
+        {
             return Ok(true);
         }
         if wait::due(self.spool)?.is_some() {
@@ -246,6 +261,7 @@ impl Tosser<'_> {
         once::forget_before(self.spool, today.day)?;
         sent::forget_before(self.spool, today.day, run)?;
         relayed::sweep_all(self.spool)?;
+        way::forget_before(self.spool, today.day)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
     }

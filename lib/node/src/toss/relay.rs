@@ -11,6 +11,7 @@ use mb_spool::durable::{self, FileRef};
 use mb_spool::names::body_name;
 use mb_spool::seen::{DoneMark, Seen};
 use mb_spool::verify::body_root;
+use mb_spool::way::{self, AFTER_DAYS, Origin, Record};
 use mb_spool::{batch, relayed};
 use mb_wire::envelope::BodyName;
 use mb_wire::id::{PacketId, SlotTag};
@@ -52,7 +53,7 @@ impl<'a> Batch<'_, 'a> {
         threads: usize,
     ) -> Result<Fate, PayloadError> {
         if stage.look_up(relay.end, &relay.tag)? != Seen::New {
-            return Ok(Fate::Done);
+            return Ok(Fate::Known);
         }
         let files = match self.open_bodies(accepted)? {
             Ok(files) => files,
@@ -143,7 +144,10 @@ impl<'a> Batch<'_, 'a> {
                 OutgoingBodies::Run(names) => (self.run.dir(), names),
             };
             match batch.add(relay.next.id(), &envelope, dir, names) {
-                Ok(became) => gone.push(Gone { item, became }),
+                Ok(became) => {
+                    self.note_way(&item, &became)?;
+                    gone.push(Gone { item, became });
+                }
                 Err(error) => {
                     item.fate = Fate::Failed(error);
                     others.push(item);
@@ -159,6 +163,14 @@ impl<'a> Batch<'_, 'a> {
             others.push(item);
         }
         Ok(())
+    }
+
+    /// Where word of a packet is wanted: before it can leave, so that whatever is said of it finds its way back.
+    fn note_way(&self, item: &Item, became: &PacketId) -> durable::Result<()> {
+        let (Some((accepted, relay)), Some(word)) = (relay_of(item), &item.word) else { return Ok(()) };
+        let origin = Origin::Relayed { from: accepted.from.id(), packet: item.packet, mark: word.mark };
+        let record = Record { end: relay.end.saturating_add(AFTER_DAYS), origin };
+        way::note(self.tosser.spool, &relay.next.id(), became, &record, self.run, None)
     }
 
     /// Notes what has gone on: against the neighbour's limits, and so that no copy follows. Durable on return.
@@ -180,6 +192,6 @@ fn relay_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Accepted<'a>, &'i Relay<'
     let accepted = item.accepted.as_deref()?;
     match &accepted.task {
         Task::Relay(relay) => Some((accepted, relay)),
-        Task::Deliver(_) | Task::Confirm(_) => None,
+        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => None,
     }
 }

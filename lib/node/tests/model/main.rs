@@ -144,6 +144,7 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         Event::Failed(_)
         | Event::Held { .. }
         | Event::Relayed { .. }
+        | Event::Receipt { .. }
         | Event::Waits { .. }
         | Event::Dropped(_)
         | Event::Doubt(_) => {}
@@ -160,6 +161,7 @@ fn options() -> Options {
         private: false,
         pad: false,
         compress: Compress::Never,
+        receipt: false,
         onion: None,
         reserve: 0,
         threads: 1,

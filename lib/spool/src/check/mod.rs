@@ -31,6 +31,7 @@ use crate::layout::{PART, Spool};
 use crate::names::Name;
 use crate::relayed::RELAYED;
 use crate::run::RUN_NAME_LEN;
+use crate::way::{HANDED, WAY};
 use fix::{Found, Mender, Repair, StateFile};
 use packets::{Packets, Rule};
 
@@ -164,13 +165,22 @@ impl Walk<'_> {
         match entry.name.to_str() {
             Some("tx" | "sent") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
-            Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| {
-                if !matches!(Name::parse(&entry.name), Name::Envelope(_)) || entry.kind != Kind::File {
-                    walk.fault(place, Fault::Unknown);
-                }
-            }),
+            Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),
+        }
+    }
+
+    /// A file that is called after a packet, or after its body of a number; what it holds may be lost at any time.
+    fn is_named(&mut self, place: &Path, entry: &Entry, may_have_number: bool) {
+        let is_right = match Name::parse(&entry.name) {
+            Name::Envelope(_) => true,
+            Name::Body(..) => may_have_number,
+            Name::Why(_) | Name::Other => false,
+        };
+        if !is_right || entry.kind != Kind::File {
+            self.fault(place, Fault::Unknown);
         }
     }
 
@@ -190,6 +200,7 @@ impl Walk<'_> {
             _ if !whole => {}
             "out" => self.each(dir, place, entry, Walk::batch),
             "seen" => self.each(dir, place, entry, Walk::seen),
+            HANDED => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
             "once" => self.records(dir, place, entry, state::once_record),
             "keys" => self.records(dir, place, entry, state::key_file),
             "day" => self.number(dir, place, StateFile::Day),

@@ -10,7 +10,7 @@ use mb_wire::body::{self, BodyKey, PIECE_LEN};
 use mb_wire::envelope::{Address, BodyName, Content, HOPS_MOST, Wrap, wrap};
 use mb_wire::id::{LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 
 use super::{Check, Fault, Finding, Fix, Mended, Work};
 use crate::barrier::Barrier;
@@ -66,6 +66,7 @@ fn envelope(to: NodeId, salt: u8, bodies: &[LetterBody]) -> Vec<u8> {
         kind: Kind::File(file),
         salt: [salt; 16],
         time: NOW,
+        wants: Wants::default(),
         author: author.id(),
         bodies: bodies.to_vec(),
         inline: bodies.is_empty().then(|| b"small".to_vec()),

@@ -6,7 +6,7 @@ use mb_wire::body::BodyKey;
 use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{LetterId, NodeId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
@@ -88,6 +88,7 @@ impl Draft {
             kind: Kind::File(file),
             salt: [0x5a; 16],
             time: 1_700_000_001,
+            wants: Wants::default(),
             author: node(ALICE).id(),
             bodies: vec![],
             inline: Some(b"hello, bob\n".to_vec()),
@@ -127,7 +128,7 @@ impl Draft {
     }
 
     fn letter_map(&self) -> Map {
-        let Letter { to, end, kind: Kind::File(file), salt, time, author, bodies, inline } = &self.letter;
+        let Letter { to, end, kind: Kind::File(file), salt, time, author, bodies, inline, .. } = &self.letter;
         let form = if file.form == Form::Plain { "plain" } else { "folder" };
         let file = map([
             ("form", text(form)),

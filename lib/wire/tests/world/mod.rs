@@ -5,7 +5,7 @@ use mb_wire::body::BodyKey;
 use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, Opened, Wrap, open, wrap};
 use mb_wire::id::{LetterId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 
 /// The nodes: alice sends, bob receives.
 pub struct World {
@@ -35,6 +35,7 @@ impl World {
             kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report.pdf".to_vec(), mtime: (7, 8) }),
             salt: [4; 16],
             time: 1_700_000_000,
+            wants: Wants::default(),
             author: self.alice.id(),
             bodies: vec![],
             inline: Some(b"hello".to_vec()),

@@ -1,0 +1,191 @@
+//! Answer: what neighbours are told of what they handed over. Whoever asked for a confirmation hears what is settled;
+//! where the author wants word of a packet, a receipt begins its way back, and those of others go on. Published before the
+//! inputs go.
+
+use std::collections::BTreeMap;
+
+use mb_spool::barrier::Barrier;
+use mb_spool::batch;
+use mb_spool::class::Class;
+use mb_spool::durable;
+use mb_spool::run::Run;
+use mb_spool::way::{self, Left, Origin, Record};
+use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
+use mb_wire::id::{NodeId, PacketId};
+use mb_wire::report::{REPORTS_MOST, Receipt, Report, Signed, Stage};
+
+use super::apply::{Batch, Fate, Item};
+use super::decide::{Task, Word};
+use super::{Event, Job, Tell, Tosser};
+use crate::config::KnownNode;
+use crate::receipts::hop_of;
+
+/// Days until an answer is given up.
+const DAYS: u32 = 90;
+/// Before most of what people send.
+const NICE: u8 = 64;
+/// So many reports on one packet of others are passed on: more than its hops have to say.
+const PASSED_MOST: usize = 32;
+
+/// What one neighbour is told.
+struct Answer<'a> {
+    node: &'a KnownNode,
+    settled: Vec<PacketId>,
+    reports: Vec<Report>,
+}
+
+/// What all neighbours are told.
+#[derive(Default)]
+pub(super) struct Answers<'a>(BTreeMap<NodeId, Answer<'a>>);
+
+impl<'a> Answers<'a> {
+    fn to(&mut self, node: &'a KnownNode) -> &mut Answer<'a> {
+        self.0.entry(node.id()).or_insert(Answer { node, settled: Vec::new(), reports: Vec::new() })
+    }
+
+    fn receipt(&mut self, tosser: &Tosser, to: &'a KnownNode, packet: PacketId, receipt: &Receipt) {
+        let statement = receipt.sign(tosser.secrets);
+        self.to(to).reports.push(Report { packet, statement });
+    }
+
+    /// Publishes them. Durable on return.
+    pub fn publish(self, tosser: &Tosser, today: u32, run: &Run) -> durable::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let batch = batch::Batch::new(tosser.spool, run)?;
+        for Answer { node, settled, reports } in self.0.into_values() {
+            let confirms = settled.chunks(CONFIRM_MOST).map(|packets| Content::Confirm(packets.to_vec()));
+            let reports = reports.chunks(REPORTS_MOST).map(|reports| Content::Reports(reports.to_vec()));
+            for content in confirms.chain(reports) {
+                // Who cannot be sealed to any more keeps what it keeps until its last day, and hears nothing.
+                if let Some(envelope) = envelope(tosser, node, today, &content) {
+                    batch.add_unkept(node.id(), &envelope)?;
+                }
+            }
+        }
+        batch.publish()
+    }
+}
+
+fn envelope(tosser: &Tosser, node: &KnownNode, today: u32, content: &Content) -> Option<Vec<u8>> {
+    let key = node.card.exchange_key(today).ok()?;
+    let last = today.saturating_add(DAYS);
+    let end = if key.gone_after == 0 { last } else { last.min(key.gone_after) };
+    let to = Address { id: node.id(), exchange: key.public };
+    wrap(tosser.secrets, &Wrap { to: &to, end, nice: NICE, hops: HOPS_MOST, bodies: &[], ask: false, content }).ok()
+}
+
+/// What comes of reports that came.
+#[derive(Default)]
+struct Taken<'a> {
+    answers: Answers<'a>,
+    /// Receipts of our own packets.
+    kept: Barrier,
+    /// What is passed on, by the node that says it, its packet and a number: written down when it is published, so that whoever
+    /// dies in between passes it on again.
+    passed: BTreeMap<(NodeId, PacketId, usize), Vec<u8>>,
+}
+
+impl<'a> Batch<'_, 'a> {
+    /// Tells the neighbours what has become of these items. Durable on return.
+    pub(super) fn answer(&self, items: &[Item<'a>], tell: Tell) -> durable::Result<()> {
+        let mut taken = Taken::default();
+        for item in items {
+            let is_settled = matches!(item.fate, Fate::Done | Fate::Known);
+            if let Some(accepted) = item.accepted.as_ref().filter(|_| is_settled) {
+                if accepted.ask {
+                    taken.answers.to(accepted.from).settled.push(item.packet);
+                }
+                if let Task::Report(reports) = &accepted.task {
+                    reports.iter().try_for_each(|report| self.take_report(accepted.from, report, &mut taken, tell))?;
+                }
+            }
+            if let (Some(Word { to, mark }), Some((stage, why))) = (&item.word, stage_of(item)) {
+                let receipt = Receipt { about: *mark, stage, why, time: self.tosser.now };
+                taken.answers.receipt(self.tosser, to, item.packet, &receipt);
+            }
+        }
+        let Taken { answers, mut kept, passed } = taken;
+        answers.publish(self.tosser, self.today.day, self.run)?;
+        for ((by, packet, number), statement) in passed {
+            if let Some(dir) = way::open(self.tosser.spool, &by)? {
+                way::keep_receipt(&dir, &packet, number, &statement, self.run, &mut kept)?;
+            }
+        }
+        kept.wait()
+    }
+
+    /// What `by` says of a packet that we handed to it: kept if the packet is ours, passed on if it was somebody else's. Of
+    /// any other packet it has nothing to say.
+    fn take_report(&self, by: &KnownNode, report: &Report, taken: &mut Taken<'a>, tell: Tell) -> durable::Result<()> {
+        let Tosser { spool, nodes, .. } = *self.tosser;
+        let Report { packet, statement } = report;
+        let (Some(dir), Ok(signed)) = (way::open(spool, &by.id())?, Signed::parse(statement)) else { return Ok(()) };
+        match way::read(&dir, packet)?.map(|record| record.origin) {
+            Some(Origin::Ours(hops)) => {
+                let Some(number) = hop_of(&hops, &signed) else { return Ok(()) };
+                let known = way::receipt(&dir, packet, number)?.and_then(|known| Signed::parse(&known).ok());
+                let is_final = |known: &Signed| known.receipt.stage == Stage::Delivered;
+                if known.is_none_or(|known| !is_final(&known) && known.version < signed.version) {
+                    way::keep_receipt(&dir, packet, number, statement, self.run, &mut taken.kept)?;
+                    tell(Event::Receipt { packet: *packet, by: signed.by, receipt: &signed.receipt });
+                }
+            }
+            Some(Origin::Relayed { from, packet: before, .. }) => {
+                let Some(to) = nodes.node(&from) else { return Ok(()) };
+                for key in (0..PASSED_MOST).map(|number| (by.id(), *packet, number)) {
+                    let known = way::receipt(&dir, packet, key.2)?;
+                    match known.as_ref().or_else(|| taken.passed.get(&key)) {
+                        Some(known) if known == statement => break,
+                        Some(_) => {}
+                        None => {
+                            taken.answers.to(to).reports.push(Report { packet: before, statement: statement.clone() });
+                            taken.passed.insert(key, statement.clone());
+                            break;
+                        }
+                    }
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// What the author hears of an item, if anything: of a copy only that it was delivered, as that may have been lost.
+fn stage_of(item: &Item) -> Option<(Stage, String)> {
+    let task = item.accepted.as_ref().map(|accepted| &accepted.task);
+    match (&item.fate, task) {
+        (Fate::Done | Fate::Known, Some(Task::Deliver(_))) => Some((Stage::Delivered, String::new())),
+        (Fate::Done, Some(Task::Relay(_))) => Some((Stage::Accepted, String::new())),
+        (Fate::Refused(refusal), _) if refusal.class() != Class::Later => Some((Stage::Refused, refusal.to_string())),
+        _ => None,
+    }
+}
+
+impl Job<'_, '_> {
+    /// Tells the neighbours of whose packets word is wanted that these have left.
+    pub(super) fn answer_left(&self) -> durable::Result<()> {
+        let Tosser { spool, nodes, .. } = *self.tosser;
+        let left = way::left(spool)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut answers = Answers::default();
+        for Left { packet, next, time } in &left {
+            let record = match way::open(spool, next)? {
+                Some(dir) => way::read(&dir, packet)?,
+                None => None,
+            };
+            if let Some(Record { origin: Origin::Relayed { from, packet, mark: about }, .. }) = record
+                && let Some(to) = nodes.node(&from)
+            {
+                let receipt = Receipt { about, stage: Stage::Handed, why: String::new(), time: *time };
+                answers.receipt(self.tosser, to, packet, &receipt);
+            }
+        }
+        answers.publish(self.tosser, self.today.day, self.run)?;
+        way::end_left(spool, left.into_iter().map(|left| left.packet))
+    }
+}
