@@ -4,11 +4,12 @@ use clap::Parser;
 use mb_cli::escape::{shown, shown_name};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
 use mb_node::keys::ExchangeKeys;
-use mb_node::show::{self, Piece, Readable, Reader, View};
+use mb_node::show::{self, Piece, Readable, Reader, StepView, View};
 use mb_node::toss::payload::{Bodies, PayloadError};
 use mb_spool::durable::{DirRef, FileRef, real};
 use mb_spool::envelopes::read_whole;
 use mb_spool::names::body_name;
+use mb_spool::paths;
 use mb_spool::places::holding;
 use mb_wire::envelope::packet_id;
 use mb_wire::id::PacketId;
@@ -30,7 +31,11 @@ struct Args {
     #[arg(long, conflicts_with = "json")]
     letter: bool,
 
-    /// As one JSON object
+    /// Print the path of a traced packet instead, also of one delivered: each node, the next, and when, as that node says
+    #[arg(long, conflicts_with = "letter")]
+    path: bool,
+
+    /// As one JSON object; with --path one a line
     #[arg(long)]
     json: bool,
 
@@ -58,6 +63,9 @@ fn main() -> ExitCode {
 
 fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let known = program.known();
+    if args.path {
+        return print_path(&args, &known, program);
+    }
     let found = find(&args.packet, &known, program)?;
     let (view, readable) = look(&found, &known, program)?;
     if args.letter {
@@ -72,6 +80,35 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     } else {
         for (word, value) in view.lines() {
             program.say(format!("{word:<12} {}", shown(&value)));
+        }
+    }
+    Ok(())
+}
+
+/// The path of a packet that was delivered, or of one that is still to be.
+fn print_path(args: &Args, known: &Known, program: &mut Program) -> Result<(), Failed> {
+    let word = &args.packet;
+    let kept = match (word.parse::<PacketId>(), known.home()) {
+        (Ok(packet), Some(home)) => paths::find(&program.spool(home)?, &packet)?,
+        _ => None,
+    };
+    let steps = match kept {
+        Some(trace) => trace.verify().map(|path| StepView::all(&path, known)).map_err(|error| error.to_string()),
+        None => {
+            let (view, _) = look(&find(word, known, program)?, known, program)?;
+            let route = view.opened.and_then(|opened| opened.route);
+            route.map_or(Ok(Vec::new()), |route| route.broken.map_or(Ok(route.path), Err))
+        }
+    };
+    let steps = steps.map_err(|why| Complaint::new(Class::Data, format!("{word}: {why}")))?;
+    if steps.is_empty() {
+        return Err(Complaint::new(Class::No, format!("{word}: not traced, or not for us to see")).into());
+    }
+    for step in &steps {
+        if args.json {
+            program.json(step);
+        } else {
+            program.say(step.text());
         }
     }
     Ok(())

@@ -70,6 +70,10 @@ struct Args {
     #[arg(long, conflicts_with = "onion")]
     receipt: bool,
 
+    /// Each node on the way signs that it had it; mb-cat --path shows it to the recipient
+    #[arg(long, conflicts_with = "onion")]
+    trace: bool,
+
     /// A body for each recipient, so that nobody sees what they share
     #[arg(long)]
     private: bool,
@@ -184,6 +188,7 @@ fn options(args: &Args, home: &Home, program: &Program) -> Options {
         private: args.private,
         pad: args.pad,
         receipt: args.receipt,
+        trace: args.trace,
         onion: args.onion.then(|| Onion { delay: args.delay.unwrap_or(0) }),
         compress: match args.compress {
             CompressWhen::Auto => Compress::Auto,

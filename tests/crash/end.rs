@@ -120,7 +120,7 @@ fn litter_in_spool(spool: &Path) -> Vec<String> {
             ["incoming", .., name] if !name.starts_with(".mb-") => {}
             ["self", "keys" | "once", _] | ["self", "day"] => {}
             // Until its day.
-            [_, "way", _] => {}
+            [_, "way", _] | ["self", "path", _, _] => {}
             // Goes with the next look.
             [_, "relayed", _] => {}
             ["self", "seen", _, _] if is_done_mark(&path) => {}

@@ -148,8 +148,19 @@ const SEND_BY_EAST: &[&str] = &[
 ];
 const SEND_ONION: &[&str] =
     &["mb-send", "--threads", "1", "--onion", "--via", "east", "-t", "south", "@/files/small.txt", "@/files/big.bin"];
-const SEND_RECEIPT: &[&str] =
-    &["mb-send", "--threads", "1", "--receipt", "--via", "east", "-t", "south", "@/files/small.txt", "@/files/big.bin"];
+const SEND_RECEIPT: &[&str] = &[
+    "mb-send",
+    "--threads",
+    "1",
+    "--receipt",
+    "--trace",
+    "--via",
+    "east",
+    "-t",
+    "south",
+    "@/files/small.txt",
+    "@/files/big.bin",
+];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -396,10 +407,10 @@ pub fn all() -> Vec<Scenario> {
             ..story("a node is made", vec![exits("west", &["mb-init", "--name", "west"], 0, 73)], &[])
         },
         Scenario {
-            prepare: east_is_a_relay,
-            end: north_knows_that_all_came,
+            prepare: a_used_stick,
+            end: both_ends_know_how_it_came,
             ..story(
-                "receipts come back by a relay",
+                "receipts come back by a relay, and a trace goes",
                 vec![
                     all_or_nothing("north", SEND_RECEIPT),
                     then("north", OUT),
@@ -452,6 +463,18 @@ fn east_is_a_relay(yard: &Yard) {
 }
 
 /// north keeps what it hands to south until that confirms it.
+/// A stick that has a folder for every packet: what a receipt's packet is called depends on the second in which it is made, and
+/// with it how many calls a run needs.
+fn a_used_stick(yard: &Yard) {
+    east_is_a_relay(yard);
+    for node in ["north", "east", "south"] {
+        for first in "abcdefghijklmnopqrstuvwxyz234567".chars() {
+            let folder = yard.path(format!("stick/mailbag/{}/{first}", yard.node(node).id()));
+            std::fs::create_dir_all(folder).expect("a folder on the stick");
+        }
+    }
+}
+
 fn south_confirms(yard: &Yard) {
     three_nodes(yard);
     let file = yard.path("north/config/nodes/south.toml");
@@ -582,16 +605,22 @@ fn west_is_a_node(yard: &Yard) -> Vec<String> {
     wrong
 }
 
-/// Whoever dies on the way back loses no receipt: only a power cut may.
-fn north_knows_that_all_came(yard: &Yard) -> Vec<String> {
-    let ways = crate::yard::files_below(&yard.path("north/spool"));
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let is_way = |path: &&std::path::PathBuf| path.parent().is_some_and(|dir| dir.ends_with("way"));
-    let packets = ways.iter().filter(is_way).map(|path| name(path)).filter(|name| !name.contains('.'));
-    let told: Vec<_> = packets.map(|packet| yard.command("north", &["mb-stat", &packet]).run().to_string()).collect();
-    let is_delivered = |told: &&String| told.contains(" handed ") && told.contains(" delivered ");
+/// Whoever dies on the way back loses no receipt: only a power cut may. And the path of what was delivered is known.
+fn both_ends_know_how_it_came(yard: &Yard) -> Vec<String> {
+    let told = |node: &'static str, folder: &str, words: &[&str]| -> Vec<String> {
+        let files = crate::yard::files_below(&yard.path(format!("{node}/spool")));
+        let is_there = |path: &&std::path::PathBuf| path.iter().any(|part| part == folder);
+        let names = files.iter().filter(is_there).filter_map(|path| path.file_name()?.to_str());
+        let packets = names.filter(|name| !name.contains('.'));
+        packets.map(|packet| yard.command(node, &[words, &[packet]].concat()).run().to_string()).collect()
+    };
+    let receipts = told("north", "way", &["mb-stat"]);
+    let paths = told("south", "path", &["mb-cat", "--path"]);
     // What was written down for a packet that was never sent stays until its last day.
-    if told.iter().filter(is_delivered).count() >= 2 { Vec::new() } else { vec![format!("north knows {told:?}")] }
+    let is_delivered = |told: &&String| told.contains(" handed ") && told.contains(" delivered ");
+    let is_path = |told: &&String| told.contains("north east ") && told.contains("east south ");
+    let is_well = receipts.iter().filter(is_delivered).count() >= 2 && paths.iter().filter(is_path).count() == 2;
+    if is_well { Vec::new() } else { vec![format!("north knows {receipts:?}, south {paths:?}")] }
 }
 
 fn south_knows_only_the_hub(yard: &Yard) -> Vec<String> {

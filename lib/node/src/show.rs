@@ -11,6 +11,7 @@ use mb_wire::id::NodeId;
 use mb_wire::letter::{Codec, FileMeta, Form, Frame, Kind, Letter, LetterBody};
 use mb_wire::report::{Receipt, Report, Signed};
 use mb_wire::route::{RouteError, Step, Veils};
+use mb_wire::trace::{Path, PathStep};
 use serde::Serialize;
 
 use crate::keys::ExchangeKeys;
@@ -93,6 +94,39 @@ pub struct RouteView {
     pub end: String,
     /// Whether its bodies change at each hop.
     pub onion: bool,
+    /// By which nodes it came, if it is traced and the trace holds.
+    pub path: Vec<StepView>,
+    /// What is wrong with its trace.
+    pub broken: Option<String>,
+}
+
+/// A node on a packet's path.
+#[derive(Debug, Serialize)]
+pub struct StepView {
+    /// The node.
+    pub node: NodeView,
+    /// To whom it handed the packet.
+    pub next: NodeView,
+    /// When it had it, as it says.
+    pub time: String,
+}
+
+impl StepView {
+    /// The steps of a path.
+    pub fn all(path: &Path, names: &dyn Nodes) -> Vec<StepView> {
+        let view = |step: &PathStep| StepView {
+            node: NodeView::new(&step.node, names),
+            next: NodeView::new(&step.next, names),
+            time: time_text(step.time.cast_signed()),
+        };
+        path.steps.iter().map(view).collect()
+    }
+
+    /// The same for people: node, next node, time.
+    pub fn text(&self) -> String {
+        let name = |node: &NodeView| node.name.clone().unwrap_or_else(|| node.id.clone());
+        format!("{} {} {}", name(&self.node), name(&self.next), self.time)
+    }
 }
 
 /// A letter. What only its verified content says is in `content`.
@@ -365,21 +399,24 @@ impl OpenedView {
 
 impl RouteView {
     fn new(step: &Step, names: &dyn Nodes) -> RouteView {
-        match step {
-            Step::Onward(onward) => RouteView {
-                next: Some(NodeView::new(&onward.next, names)),
-                nice: Some(onward.nice),
-                hold: Some(onward.hold),
-                end: day_text(onward.end),
-                onion: onward.veils.is_some(),
-            },
-            Step::Here(here) => RouteView {
-                next: None,
-                nice: None,
-                hold: None,
-                end: day_text(here.frame.end),
-                onion: here.veils.is_some(),
-            },
+        let (next, end, is_onion, trace) = match step {
+            Step::Onward(onward) => (Some(&**onward), onward.end, onward.veils.is_some(), onward.routed.trace()),
+            Step::Here(here) => (None, here.frame.end, here.veils.is_some(), &here.trace),
+        };
+        let path = if trace.is_empty() { None } else { Some(trace.verify()) };
+        let (path, broken) = match path {
+            Some(Ok(path)) => (StepView::all(&path, names), None),
+            Some(Err(error)) => (Vec::new(), Some(error.to_string())),
+            None => (Vec::new(), None),
+        };
+        RouteView {
+            next: next.map(|onward| NodeView::new(&onward.next, names)),
+            nice: next.map(|onward| onward.nice),
+            hold: next.map(|onward| onward.hold),
+            end: day_text(end),
+            onion: is_onion,
+            path,
+            broken,
         }
     }
 
@@ -393,6 +430,8 @@ impl RouteView {
         }
         lines.put("route ends", &self.end);
         lines.put("onion", if self.onion { "yes" } else { "no" });
+        self.path.iter().for_each(|step| lines.put("path", step.text()));
+        self.broken.iter().for_each(|why| lines.put("path", why));
     }
 }
 

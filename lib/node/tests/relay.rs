@@ -12,6 +12,7 @@ use mb_wire::id::{NodeId, Root, SlotTag};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
 use mb_wire::letter::{FileMeta, Form, Kind, Letter, Wants};
 use mb_wire::route::{Route, RouteError, Step, Terms};
+use mb_wire::trace::{Trace, TraceError};
 
 const TODAY: u32 = 20_780;
 const END: u32 = TODAY + 90;
@@ -57,14 +58,19 @@ impl Net {
 
     /// A packet of node 0 by these hops, as its content.
     fn routed(&self, hops: &[usize], bodies: &[BodyName]) -> Content {
+        self.routed_as(hops, bodies, false, 1)
+    }
+
+    /// The same, traced or not; `salt` tells letters apart.
+    fn routed_as(&self, hops: &[usize], bodies: &[BodyName], trace: bool, salt: u8) -> Content {
         let author = &self.actors[0].secrets;
         let letter = Letter {
             to: self.id(*hops.last().expect("a hop")),
             end: END,
             kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
-            salt: [1; 16],
+            salt: [salt; 16],
             time: 0,
-            wants: Wants::default(),
+            wants: Wants { trace, ..Wants::default() },
             author: author.id(),
             bodies: vec![],
             inline: Some(b"hello".to_vec()),
@@ -72,8 +78,13 @@ impl Net {
         let addresses = hops.iter().map(|hop| self.actors[*hop].address.clone()).collect();
         let lists = vec![mb_wire::envelope::list_hash(bodies.iter().copied()); hops.len() + 1];
         let terms = Terms { end: END, nice: 100, lists: &lists, is_onion: false, receipt: false, holds: &[] };
-        let route = Route::new(author, addresses, [9; 32]).expect("a route");
-        Content::Routed(Box::new(route.seal(&letter.sign(author), &terms).expect("it fits").0))
+        let route = Route::new(author, addresses, [salt; 32]).expect("a route");
+        let signed = letter.sign(author);
+        let begun = match trace {
+            true => Trace::begin(author, signed.id(), self.id(hops[0]), 5),
+            false => Trace::default(),
+        };
+        Content::Routed(Box::new(route.seal(&signed, &terms).expect("it fits").0.with_trace(begun)))
     }
 
     /// What node `at` makes of it when node `from` hands it over.
@@ -174,7 +185,7 @@ fn a_packet_in_a_ring_comes_to_an_end() {
         let accepted = taken(decision);
         let Task::Relay(relay) = &accepted.task else { break };
         assert!(tags.insert(relay.tag), "each visit has a tag of its own");
-        file = Some(relay.wrap(&net.actors[at].secrets, &[]).expect("it fits"));
+        file = Some(relay.wrap(&net.actors[at].secrets, &[], 7).expect("it fits"));
         passed += 1;
         assert!(passed < 100, "it never ends");
     }
@@ -184,7 +195,7 @@ fn a_packet_in_a_ring_comes_to_an_end() {
     assert!(matches!(refused(net.hand(3, 1, &content, |w| w.hops = 1)), Refusal::NoHops));
     let accepted = taken(net.hand(3, 1, &content, |w| w.hops = 2));
     let Task::Relay(relay) = &accepted.task else { panic!("it is for node 2") };
-    let last = relay.wrap(&net.actors[1].secrets, &[]).expect("it fits");
+    let last = relay.wrap(&net.actors[1].secrets, &[], 7).expect("it fits");
     assert!(matches!(taken(net.decide(2, &last)).task, Task::Deliver(_)));
 }
 
@@ -197,7 +208,7 @@ fn what_a_relay_alters_is_refused_by_the_next_node() {
     let content = net.routed(&[1, 2, 3], &bodies);
     let accepted = taken(net.hand(0, 1, &content, |w| w.bodies = &bodies));
     let Task::Relay(relay) = &accepted.task else { panic!("it is for node 3") };
-    let own = relay.wrap(&net.actors[1].secrets, &[body(2), body(1)]).expect_err("it knows better itself");
+    let own = relay.wrap(&net.actors[1].secrets, &[body(2), body(1)], 7).expect_err("it knows better itself");
     assert!(matches!(own, Refusal::Route(RouteError::Bodies)));
     // One that does not care.
     let on = net.opened(0, 1, content, &bodies);
@@ -231,7 +242,7 @@ fn the_same_packet_goes_on_as_the_same_packet() {
     let net = Net::new(3);
     let content = net.routed(&[1, 2], &[]);
     let made = |decision| match taken(decision).task {
-        Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[]).expect("it fits"),
+        Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[], 7).expect("it fits"),
         Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => panic!("it is for node 2"),
     };
     let one = made(net.hand(0, 1, &content, |_| {}));
@@ -248,4 +259,44 @@ fn a_next_hop_without_a_usable_key_makes_it_wait() {
     net.known.insert(secrets.id(), KnownNode::new("n2", card));
     let decision = net.hand(0, 1, &content, |_| {});
     assert!(matches!(decision, Decision::Leave(Refusal::Card { .. })));
+}
+
+/// Threat: 8, 9. A relay that leaves the trace out, leaves another relay out, or takes steps from another packet.
+#[test]
+fn a_packet_whose_trace_was_changed_is_refused_where_it_comes_next() {
+    let net = Net::new(4);
+    let onward = |content: &Content, from: usize, at: usize| {
+        let decision = net.hand(from, at, content, |_| {});
+        let Task::Relay(relay) = taken(decision).task else { panic!("it goes on") };
+        let file = relay.wrap(&net.actors[at].secrets, &[], 7).expect("it fits");
+        let key = &net.actors[at + 1].keys;
+        let opened = mb_wire::envelope::open(&file, net.id(at + 1), |tag| key.find(tag)).expect("it is sound");
+        let Ok(Content::Routed(routed)) = opened.verify_hop(&net.actors[at].secrets.identity_key()) else { panic!() };
+        *routed
+    };
+    let traced = |salt| onward(&net.routed_as(&[1, 2, 3], &[], true, salt), 0, 1);
+    let (one, other) = (traced(1), traced(2));
+    assert_eq!(one.trace().verify().map(|path| path.steps.len()), Ok(2));
+    let last = |trace: Trace| {
+        let content = onward(&Content::Routed(Box::new(one.clone())), 1, 2).with_trace(trace);
+        net.hand(2, 3, &Content::Routed(Box::new(content)), |_| {})
+    };
+    let refused_as = |trace: Trace, wanted: TraceError| match refused(last(trace)) {
+        Refusal::Route(RouteError::Trace(error)) => assert_eq!(error, wanted),
+        other => panic!("{other}"),
+    };
+    let relay = &net.actors[2].secrets;
+    let whole = one.trace().extend(relay, net.id(3), 7).expect("it has it");
+    taken(last(whole.clone()));
+    refused_as(Trace::default(), TraceError::Missing);
+    refused_as(one.trace().clone(), TraceError::Other);
+    refused_as(other.trace().extend(relay, net.id(3), 7).expect("it has that, too"), TraceError::Other);
+    refused_as(one.trace().extend(relay, net.id(0), 7).expect("it may say so"), TraceError::Other);
+    let (author, letter) = (&net.actors[0].secrets, whole.verify().expect("it holds").letter);
+    refused_as(Trace::begin(author, letter, net.id(3), 5), TraceError::Other);
+    refused_as(Trace::begin(relay, letter, net.id(3), 5), TraceError::Other);
+    // And an honest relay adds nothing to a trace that is not its own packet's way.
+    let content = Content::Routed(Box::new(one.clone().with_trace(Trace::begin(author, letter, net.id(3), 5))));
+    let Task::Relay(relayed) = taken(net.hand(1, 2, &content, |_| {})).task else { panic!("it goes on") };
+    assert!(relayed.wrap(relay, &[], 7).is_err());
 }

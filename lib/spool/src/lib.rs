@@ -53,6 +53,8 @@ pub mod deliver;
 pub mod bad;
 /// Is every byte what its name says?
 pub mod check;
+/// By which nodes traced packets came.
+pub mod paths;
 /// Where packets lie.
 pub mod places;
 /// What waits, for whom, since when.

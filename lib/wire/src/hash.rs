@@ -51,6 +51,8 @@ pub enum Label {
     Load,
     /// List of bodies.
     List,
+    /// A step of a trace, in the next one.
+    Step,
     /// Statement signature.
     Stmt,
     /// Identity seed, from a node's seed.
@@ -95,6 +97,7 @@ impl Label {
             Label::Slot => "mailbag/1 slot",
             Label::Load => "mailbag/1 load",
             Label::List => "mailbag/1 list",
+            Label::Step => "mailbag/1 step",
             Label::Stmt => "mailbag/1 stmt",
             Label::Ident => "mailbag/1 ident",
             Label::Call => "mailbag/1 call",

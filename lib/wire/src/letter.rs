@@ -195,9 +195,12 @@ pub enum Kind {
 pub struct Wants {
     /// Word of how far it has come, from those who have it.
     pub receipt: bool,
+    /// A trace of its path.
+    pub trace: bool,
 }
 
 const RECEIPT: u8 = 1;
+const TRACE: u8 = 2;
 
 impl Wants {
     fn is_none(&self) -> bool {
@@ -207,7 +210,7 @@ impl Wants {
 
 impl From<Wants> for u8 {
     fn from(wants: Wants) -> u8 {
-        if wants.receipt { RECEIPT } else { 0 }
+        (if wants.receipt { RECEIPT } else { 0 }) | (if wants.trace { TRACE } else { 0 })
     }
 }
 
@@ -215,8 +218,9 @@ impl TryFrom<u8> for Wants {
     type Error = String;
 
     fn try_from(bits: u8) -> Result<Wants, String> {
+        // Who wants nothing leaves it out.
         match bits {
-            RECEIPT => Ok(Wants { receipt: true }),
+            1..=3 => Ok(Wants { receipt: bits & RECEIPT != 0, trace: bits & TRACE != 0 }),
             other => Err(format!("unknown wants {other}")),
         }
     }

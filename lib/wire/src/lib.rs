@@ -48,6 +48,8 @@ pub mod route;
 mod prefix;
 // What goes back the way that a packet came.
 pub mod report;
+// The path of a packet, told by its nodes.
+pub mod trace;
 // A packet's small file: made and opened.
 pub mod envelope;
 // Live calls: the handshake, the frames, the messages.

@@ -18,6 +18,7 @@ use crate::key::{ExchangeSecret, NodeSecrets, key_tag};
 use crate::letter::{Frame, LetterError, SignedLetter};
 use crate::seal::{Address, Agreement, Context, SEALED_LEAST, SealError};
 use crate::size;
+use crate::trace::{Trace, TraceError};
 
 /// Most hops of a route: seven relays and the recipient.
 pub const ROUTE_MOST: usize = 8;
@@ -75,6 +76,9 @@ pub enum RouteError {
         /// Last day of the envelope.
         envelope: u32,
     },
+    /// The trace does not hold.
+    #[error(transparent)]
+    Trace(#[from] TraceError),
     /// The letter inside breaks a rule.
     #[error(transparent)]
     Letter(#[from] LetterError),
@@ -143,6 +147,8 @@ pub struct Routed {
     block: [u8; BLOCK_LEN],
     #[serde(with = "cbor::fixed")]
     share: [u8; 32],
+    #[serde(default, skip_serializing_if = "Trace::is_empty")]
+    trace: Trace,
     #[serde(with = "cbor::fixed")]
     commit: Digest,
     #[serde(with = "cbor::bytes")]
@@ -283,6 +289,8 @@ pub struct Here {
     pub letter: SignedLetter,
     /// What it must agree with.
     pub frame: Frame,
+    /// The trace of its path; empty if none is wanted.
+    pub trace: Trace,
     /// In an onion: what is taken off each body before it is opened.
     pub veils: Option<Veils>,
 }
@@ -293,7 +301,18 @@ impl Routed {
         self.key
     }
 
+    /// The trace so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// The same with another trace.
+    pub fn with_trace(self, trace: Trace) -> Routed {
+        Routed { trace, ..self }
+    }
+
     pub(crate) fn check(&self) -> Result<(), RouteError> {
+        self.trace.check()?;
         let len = self.payload.len();
         if size::is_class(len as u64) { Ok(()) } else { Err(RouteError::Length(len)) }
     }
@@ -301,7 +320,7 @@ impl Routed {
     /// Opens the slot of node `own`, whose exchange key `secret` is the one of [`Routed::key`]. `prefix` is that of the
     /// envelope that it came in.
     pub fn open(self, own: NodeId, secret: &ExchangeSecret, prefix: &Prefix) -> Result<Step, RouteError> {
-        let Routed { tag, block, share, commit, mut payload, .. } = self;
+        let Routed { tag, block, share, trace, commit, mut payload, .. } = self;
         let keys = Agreement::find(secret, Context::Route, own, share, &commit)?;
         if keys.slot_tag(&block) != tag {
             return Err(RouteError::Tag);
@@ -311,13 +330,19 @@ impl Routed {
         let (slot, rest) = opened.split_first_chunk().expect("a block is longer than a slot");
         let slot = Slot::from_bytes(slot)?;
         slot.check(prefix, &payload)?;
+        if slot.is_onion && !trace.is_empty() {
+            return Err(TraceError::Other.into());
+        }
         keys.apply_to_payload(&mut payload);
         let Some(next) = slot.next else {
             let frame = Frame { to: own, end: slot.end, list: slot.leaving };
             let letter = open_letter(own, secret, &payload)?;
-            return Ok(Step::Here(Box::new(Here { letter, frame, veils: slot.is_onion.then(|| Veils(keys)) })));
+            let veils = slot.is_onion.then(|| Veils(keys));
+            return Ok(Step::Here(Box::new(Here { letter, frame, trace, veils })));
         };
         let block = rest.try_into().expect("what is left of block and zeros is a block");
+        let routed =
+            Routed { key: next.key, tag: next.tag, block, share: next.share, trace, commit: next.commit, payload };
         Ok(Step::Onward(Box::new(Onward {
             tag,
             next: next.node,
@@ -325,7 +350,7 @@ impl Routed {
             nice: slot.nice,
             receipt: slot.receipt,
             hold: slot.hold,
-            routed: Routed { key: next.key, tag: next.tag, block, share: next.share, commit: next.commit, payload },
+            routed,
             leaving: slot.leaving,
             veils: slot.is_onion.then(|| Veils(keys)),
         })))
@@ -443,7 +468,7 @@ impl<'a> Route<'a> {
             block = Some(made);
         }
         let (block, Next { key, share, commit, tag, .. }) = block.zip(next).expect("a route has a hop");
-        let routed = Routed { key, tag, block, share, commit, payload };
+        let routed = Routed { key, tag, block, share, trace: Trace::default(), commit, payload };
         routed.check()?;
         tags.reverse();
         Ok((routed, tags))

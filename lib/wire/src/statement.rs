@@ -32,6 +32,8 @@ pub enum StatementKind {
     Card,
     /// How far a packet has come.
     Receipt,
+    /// One step of a packet's path.
+    Step,
 }
 
 /// A statement whose signature was verified. Of two with the same kind and issuer the greater `version` counts.

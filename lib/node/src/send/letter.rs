@@ -7,6 +7,7 @@ use mb_wire::id::{Mark, NodeId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody, Wants};
 use mb_wire::route::{Route, RouteError, Terms};
+use mb_wire::trace::Trace;
 use zeroize::Zeroizing;
 
 use super::pack::{Packed, PackedBody};
@@ -42,6 +43,8 @@ pub struct Way<'a> {
     is_onion: bool,
     /// Whether word of it is wanted.
     receipt: bool,
+    /// Whether a trace is wanted.
+    trace: bool,
     /// How many seconds each relay holds it.
     holds: Vec<u32>,
 }
@@ -50,7 +53,8 @@ impl Way<'_> {
     /// The route, where relays are between. The same each time.
     fn route<'s>(&self, secrets: &'s NodeSecrets) -> Result<Option<Route<'s>>, RouteError> {
         match self.hops.len() {
-            1 => Ok(None),
+            // A trace lies in a route, be it one of a single hop.
+            1 if !self.trace => Ok(None),
             _ => Route::new(secrets, self.hops.clone(), *self.salt).map(Some),
         }
     }
@@ -77,8 +81,9 @@ impl Sender<'_> {
         let salt = Zeroizing::new(self.random_bytes()?);
         // An onion leaves no way back, and to ourselves there is none.
         let receipt = (options.receipt || to.node.send.receipt) && onion.is_none() && to.node.id() != self.spool.own();
+        let trace = options.trace && to.node.id() != self.spool.own();
         let ask = to.via.first().unwrap_or(&to.node).send.keep == Keep::UntilConfirmed;
-        Ok(Way { to, hops, ask, end: end.min(latest), nice, salt, is_onion: onion.is_some(), receipt, holds })
+        Ok(Way { to, hops, ask, end: end.min(latest), nice, salt, is_onion: onion.is_some(), receipt, trace, holds })
     }
 
     /// Whom to seal to, the recipient last, and how long a packet by them may live: never longer than a key of theirs.
@@ -148,7 +153,7 @@ impl Sender<'_> {
             kind: Kind::File(self.meta(source, way.to)?),
             salt: self.random_bytes()?,
             time: self.now,
-            wants: Wants { receipt: way.receipt },
+            wants: Wants { receipt: way.receipt, trace: way.trace },
             author: self.secrets.id(),
             bodies: bodies.iter().map(|body| body.entry.clone()).collect(),
             inline: match packed {
@@ -183,7 +188,9 @@ impl Sender<'_> {
                 let terms = Terms { end, nice, lists: &lists, is_onion, receipt, holds };
                 let (routed, tags) = route.seal(&signed, &terms)?;
                 marks.splice(..0, tags[..way.hops.len() - 1].iter().map(|tag| Mark::from(*tag)));
-                Content::Routed(Box::new(routed))
+                let first = way.hops[0].id;
+                let begun = way.trace.then(|| Trace::begin(self.secrets, signed.id(), first, self.now));
+                Content::Routed(Box::new(routed.with_trace(begun.unwrap_or_default())))
             }
         };
         let bodies: Vec<BodyName> = listed(0).collect();

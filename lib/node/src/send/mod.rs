@@ -114,6 +114,8 @@ pub struct Options {
     pub compress: Compress,
     /// Word of it is wanted, also where the recipient's file does not say so.
     pub receipt: bool,
+    /// Each node on the way signs that it had it; not in an onion.
+    pub trace: bool,
     /// What goes by relays goes as an onion.
     pub onion: Option<Onion>,
     /// Bytes to leave free on the disk.

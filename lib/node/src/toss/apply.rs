@@ -15,8 +15,8 @@ use mb_spool::envelopes::{self, Read};
 use mb_spool::names::body_name;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
-use mb_spool::sent;
 use mb_spool::{bad, bodies};
+use mb_spool::{paths, sent};
 use mb_wire::id::{PacketId, Root};
 
 use super::charge::Charges;
@@ -229,6 +229,10 @@ impl<'a> Batch<'_, 'a> {
             Ok(files) => files,
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
+        if let Some(trace) = &deliver.trace {
+            let (spool, day) = (self.tosser.spool, deliver.letter.end);
+            paths::keep(spool, day, &accepted.packet, trace, self.run, &mut stage.shared().barrier)?;
+        }
         Ok(Fate::Staged(stage.stage(deliver, files, threads)?))
     }
 

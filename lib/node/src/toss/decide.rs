@@ -10,9 +10,10 @@ use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MO
 use mb_wire::hash::Digest;
 use mb_wire::id::{LetterId, Mark, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
-use mb_wire::letter::{Frame, Kind, Letter, LetterError, SignedLetter};
+use mb_wire::letter::{Frame, Kind, Letter, LetterError};
 use mb_wire::report::Report;
-use mb_wire::route::{Onward, RouteError, Step, Veils};
+use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
+use mb_wire::trace::{Trace, TraceError};
 
 use crate::config::{Keep, KnownNode};
 use crate::keys::ExchangeKeys;
@@ -96,6 +97,8 @@ pub struct Deliver<'a> {
     pub author: &'a KnownNode,
     /// In an onion: what is taken off each body before it is opened.
     pub veils: Option<Veils>,
+    /// The trace of its path, if its author wants one: it holds, and leads here.
+    pub trace: Option<Trace>,
 }
 
 /// A packet that may go on.
@@ -118,18 +121,23 @@ pub struct Relay<'a> {
     envelope_end: u32,
     nice: u8,
     hops: u8,
-    content: Content,
+    routed: Box<Routed>,
 }
 
 impl Relay<'_> {
-    /// The envelope in which it goes on, with the bodies that leave. The same each time. Refuses other bodies than the author
-    /// had in mind.
-    pub fn wrap(&self, secrets: &NodeSecrets, bodies: &[BodyName]) -> Result<Vec<u8>, Refusal> {
+    /// The envelope in which it goes on, with the bodies that leave. The same each time. `came` is when it came, in seconds since
+    /// 1970: said in its trace, if it has one. Refuses other bodies than the author had in mind, and a trace that does not hold.
+    pub fn wrap(&self, secrets: &NodeSecrets, bodies: &[BodyName], came: u64) -> Result<Vec<u8>, Refusal> {
         if envelope::list_hash(bodies.iter().copied()) != self.leaving {
             return Err(RouteError::Bodies.into());
         }
-        let Relay { to, envelope_end: end, nice, hops, content, next, .. } = self;
+        let Relay { to, envelope_end: end, nice, hops, routed, next, .. } = self;
         let ask = next.send.keep == Keep::UntilConfirmed;
+        let trace = match routed.trace() {
+            trace if trace.is_empty() => Trace::default(),
+            trace => trace.extend(secrets, next.id(), came).map_err(RouteError::from)?,
+        };
+        let content = &Content::Routed(Box::new(Routed::clone(routed).with_trace(trace)));
         Ok(envelope::wrap(secrets, &Wrap { to, end: *end, nice: *nice, hops: *hops, bodies, ask, content })?)
     }
 }
@@ -318,13 +326,16 @@ fn examine<'a>(
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }
     let task = match content {
-        Content::Letter(signed) => Task::Deliver(deliver(signed, &prefix, None, known, from, word)?),
+        Content::Letter(signed) => {
+            let here = Here { letter: signed, frame: Frame::from(&prefix), trace: Trace::default(), veils: None };
+            Task::Deliver(deliver(here, known, from, word)?)
+        }
         Content::Confirm(packets) => Task::Confirm(packets),
         Content::Reports(reports) => Task::Report(reports),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
-                Step::Here(here) => Task::Deliver(deliver(here.letter, here.frame, here.veils, known, from, word)?),
+                Step::Here(here) => Task::Deliver(deliver(*here, known, from, word)?),
                 Step::Onward(onward) => {
                     *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into() });
                     Task::Relay(relay(*onward, from, hops, known)?)
@@ -336,23 +347,29 @@ fn examine<'a>(
 }
 
 fn deliver<'a>(
-    signed: SignedLetter,
-    frame: impl Into<Frame>,
-    veils: Option<Veils>,
+    here: Here,
     known: &Known<'a>,
     from: &'a KnownNode,
     word: &mut Option<Word<'a>>,
 ) -> Result<Deliver<'a>, Refusal> {
+    let Here { letter: signed, frame, trace, veils } = here;
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
     let (id, letter) = signed.verify(&author.card.identity, frame)?;
     // An onion leaves no way back.
     *word = (letter.wants.receipt && veils.is_none()).then(|| Word { to: from, mark: id.into() });
     check_dates(letter.end, known)?;
+    if letter.wants.trace {
+        let path = trace.verify().map_err(RouteError::from)?;
+        if path.letter != id || !path.leads(&letter.author, &from.id(), &known.own) {
+            return Err(RouteError::from(TraceError::Other).into());
+        }
+    }
     let Kind::File(_) = &letter.kind;
     if !author.accept.files {
         return Err(Refusal::NoFiles(author.name.clone()));
     }
-    Ok(Deliver { id, letter, author, veils })
+    let trace = letter.wants.trace.then_some(trace);
+    Ok(Deliver { id, letter, author, veils, trace })
 }
 
 /// Whether, and in which envelope, a packet of `from` goes on.
@@ -385,8 +402,7 @@ fn relay<'a>(onward: Onward, from: &KnownNode, hops: u8, known: &Known<'a>) -> R
         gone_after => gone_after,
     };
     let to = Address { id: next.id(), exchange: key.public };
-    let content = Content::Routed(Box::new(routed));
-    Ok(Relay { tag, end, next, hold, veils, leaving, to, envelope_end, nice, hops, content })
+    Ok(Relay { tag, end, next, hold, veils, leaving, to, envelope_end, nice, hops, routed: Box::new(routed) })
 }
 
 /// A date that is over refuses for good, unless the clock is doubted; what is on the floor or below it was forgotten

@@ -15,7 +15,7 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, once, relayed, seen, sent, way};
+use mb_spool::{bad, batch, once, paths, relayed, seen, sent, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::Receipt;
@@ -262,6 +262,7 @@ impl Tosser<'_> {
         sent::forget_before(self.spool, today.day, run)?;
         relayed::sweep_all(self.spool)?;
         way::forget_before(self.spool, today.day)?;
+        paths::forget_before(self.spool, today.day)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
     }

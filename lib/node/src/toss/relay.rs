@@ -59,7 +59,8 @@ impl<'a> Batch<'_, 'a> {
             Ok(files) => files,
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
-        if let Some(until) = self.held_until(accepted, relay)? {
+        let came = self.came(accepted)?;
+        if let Some(until) = self.held_until(relay, came) {
             return Ok(Fate::Held(until));
         }
         // What waited has been charged for.
@@ -70,26 +71,27 @@ impl<'a> Batch<'_, 'a> {
         let (envelope, bodies) = match &relay.veils {
             None => {
                 let names = (0..files.len()).map(|number| body_name(&accepted.packet, number)).collect();
-                (relay.wrap(secrets, &accepted.bodies)?, OutgoingBodies::Source(names))
+                (relay.wrap(secrets, &accepted.bodies, came)?, OutgoingBodies::Source(names))
             }
             Some(veils) => {
                 let (names, leaving) = self.veil(accepted, &files, veils, threads)?;
-                (relay.wrap(secrets, &leaving)?, OutgoingBodies::Run(names))
+                (relay.wrap(secrets, &leaving, came)?, OutgoingBodies::Run(names))
             }
         };
         Ok(Fate::Ready(Outgoing { envelope, bodies }))
     }
 
-    /// Until when the packet stays here, if it does: it came when its envelope's file was made.
-    fn held_until(&self, accepted: &Accepted, relay: &Relay) -> durable::Result<Option<u64>> {
-        if relay.hold == 0 {
-            return Ok(None);
-        }
+    /// When the packet came, in seconds since 1970: when its envelope's file was made.
+    fn came(&self, accepted: &Accepted) -> durable::Result<u64> {
         let came = self.source.dir.stat(accepted.packet.to_string().as_ref())?.modified.0;
-        let came = u64::try_from(came).unwrap_or(0);
+        Ok(u64::try_from(came).unwrap_or(0))
+    }
+
+    /// Until when the packet stays here, if it does.
+    fn held_until(&self, relay: &Relay, came: u64) -> Option<u64> {
         let until = came.saturating_add(relay.hold.into());
         // A clock that was set back keeps nothing for long.
-        Ok((came..until).contains(&self.tosser.now).then_some(until))
+        (came..until).contains(&self.tosser.now).then_some(until)
     }
 
     /// Puts our veil on the bodies: new files in the run's folder, synced, and what each is called everywhere else.

@@ -162,6 +162,7 @@ fn options() -> Options {
         pad: false,
         compress: Compress::Never,
         receipt: false,
+        trace: false,
         onion: None,
         reserve: 0,
         threads: 1,

@@ -29,6 +29,7 @@ use crate::called;
 use crate::durable::{self, DirRef, Entry, Kind};
 use crate::layout::{PART, Spool};
 use crate::names::Name;
+use crate::paths::PATH;
 use crate::relayed::RELAYED;
 use crate::run::RUN_NAME_LEN;
 use crate::way::{HANDED, WAY};
@@ -200,6 +201,9 @@ impl Walk<'_> {
             _ if !whole => {}
             "out" => self.each(dir, place, entry, Walk::batch),
             "seen" => self.each(dir, place, entry, Walk::seen),
+            PATH => self.each(dir, place, entry, |walk, dir, place, entry| {
+                walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
+            }),
             HANDED => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
             "once" => self.records(dir, place, entry, state::once_record),
             "keys" => self.records(dir, place, entry, state::key_file),
