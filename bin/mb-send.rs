@@ -246,6 +246,7 @@ fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec
         recipients.push(Recipient {
             node: home.itself(),
             via: Vec::new(),
+            others: Vec::new(),
             words: "--copy-self".into(),
             place: Place::Keep,
         });
@@ -265,23 +266,29 @@ fn recipient<'a>(words: &OsStr, via: &[String], home: &'a Home) -> Result<Recipi
             .with_remedy("PATH is relative to the other node's folder for us")
     })?;
     let node = home.node(&String::from_utf8_lossy(node))?;
-    Ok(Recipient { node, via: way(node, via, home)?, words: shown.into_owned(), place })
+    let mut ways = ways(node, via, home)?.into_iter();
+    let via = ways.next().unwrap_or_default();
+    Ok(Recipient { node, via, others: ways.collect(), words: shown.into_owned(), place })
 }
 
-/// The relays on the way to `node`: those of `--via`, else those of the node's first road. To ourselves nothing goes by relays.
-fn way<'a>(node: &KnownNode, via: &[String], home: &'a Home) -> Result<Vec<&'a KnownNode>, Failed> {
+/// The relays of each way to `node`, in their order: those of `--via`, else of the node's roads. To ourselves nothing goes by
+/// relays.
+fn ways<'a>(node: &KnownNode, via: &[String], home: &'a Home) -> Result<Vec<Vec<&'a KnownNode>>, Failed> {
     let (own, to) = (home.itself().id(), node.id());
     let find = |word: &str| home.node(word);
-    match via {
-        _ if to == own => Ok(Vec::new()),
-        [] => relays(own, to, &node.roads[0], find).map_err(|error| {
-            let file = home.node_path(&node.name);
-            Complaint::new(Class::Config, format!("{}: roads: {error}", file.display())).into()
-        }),
-        via => {
-            relays(own, to, via, find).map_err(|error| Complaint::of(&error, |line| format!("--via: {line}")).into())
-        }
+    if to == own {
+        return Ok(Vec::new());
     }
+    if !via.is_empty() {
+        let relays =
+            relays(own, to, via, find).map_err(|error| Complaint::of(&error, |line| format!("--via: {line}")))?;
+        return Ok(vec![relays]);
+    }
+    let ways = node.roads.iter().map(|road| relays(own, to, road, find)).collect::<Result<_, _>>();
+    ways.map_err(|error| {
+        let file = home.node_path(&node.name);
+        Complaint::new(Class::Config, format!("{}: roads: {error}", file.display())).into()
+    })
 }
 
 /// An age that a relay may be asked to hold a packet for.

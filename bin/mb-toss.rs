@@ -128,6 +128,9 @@ fn toss(
             count += 1;
             program.detail(format_args!("{packet}: goes on to {next} as {became}"));
         }
+        Event::Rerouted { packet, next, became } => {
+            program.detail(format_args!("{packet}: waited long enough, goes by {next} as {became}"));
+        }
         Event::Held { packet, until } => {
             let until = time_text(i64::try_from(until).unwrap_or(i64::MAX));
             program.detail(format_args!("{packet}: is held until {until}, as its author wants"));

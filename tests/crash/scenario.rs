@@ -423,6 +423,22 @@ pub fn all() -> Vec<Scenario> {
             )
         },
         Scenario {
+            prepare: south_by_two_roads,
+            ..story(
+                "nobody comes for it on the first road",
+                vec![
+                    all_or_nothing("north", SEND_SOUTH),
+                    Step::User(age),
+                    tried("north", TOSS),
+                    then("north", OUT),
+                    // What was published late still goes by the first.
+                    then("east", VISIT),
+                    tried("south", VISIT),
+                ],
+                TO_SOUTH,
+            )
+        },
+        Scenario {
             prepare: nodes_and_files,
             end: south_knows_only_the_hub,
             ..story(
@@ -463,6 +479,24 @@ fn east_is_a_relay(yard: &Yard) {
 }
 
 /// north keeps what it hands to south until that confirms it.
+/// North reaches south by east, else directly.
+fn south_by_two_roads(yard: &Yard) {
+    east_is_a_relay(yard);
+    let file = yard.path("north/config/nodes/south.toml");
+    let text = std::fs::read_to_string(&file).expect("the node's file");
+    std::fs::write(&file, format!("roads = [[\"east\"], []]\n{text}")).expect("the node's file");
+}
+
+/// What waits at north for east has waited for days.
+fn age(yard: &Yard) {
+    let tx = yard.path(format!("north/spool/{}/tx", yard.node("east").id()));
+    let days_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(5 * 86_400);
+    for path in crate::yard::files_below(&tx) {
+        let file = std::fs::File::open(path).expect("a packet");
+        file.set_modified(days_ago).expect("it is ours");
+    }
+}
+
 /// A stick that has a folder for every packet: what a receipt's packet is called depends on the second in which it is made, and
 /// with it how many calls a run needs.
 fn a_used_stick(yard: &Yard) {

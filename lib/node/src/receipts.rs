@@ -1,8 +1,8 @@
 //! Receipts: how far packets of ours have come, as those who have them say.
 
-use mb_spool::durable;
+use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::Spool;
-use mb_spool::way::{self, Hop, Origin};
+use mb_spool::way::{self, Hop, Origin, Record};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::report::{Signed, Stage};
 
@@ -28,19 +28,38 @@ impl Told {
     }
 }
 
-/// What is known of `packet`; `None` if it is not ours, no word of it is wanted, or all was forgotten.
+/// More roads than a packet can have gone by.
+const ROADS_MOST: usize = 64;
+
+/// What is known of `packet`; `None` if it is not ours, no word of it is wanted, or all was forgotten. Of one that went by another
+/// road, what is known of it there.
 pub fn told(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Told>> {
-    for (_, dir, record) in way::find(spool, packet)? {
-        let Origin::Ours(hops) = record.origin else { continue };
-        let since = dir.stat(packet.to_string().as_ref())?.modified.0;
-        let mut said = Vec::with_capacity(hops.len());
-        for (number, hop) in hops.iter().enumerate() {
-            let found = way::receipt(&dir, packet, number)?.and_then(|statement| Signed::parse(&statement).ok());
-            said.push((hop.node, found.filter(|signed| hop_of(&hops, signed) == Some(number))));
+    let mut packet = *packet;
+    for _ in 0..ROADS_MOST {
+        let Some((_, dir, record)) = way::find(spool, &packet)?.into_iter().find(|(.., record)| is_ours(record)) else {
+            return Ok(None);
+        };
+        match record.origin {
+            Origin::Rerouted { packet: became, .. } => packet = became,
+            Origin::Ours(hops) => return told_of(&dir, &packet, &hops).map(Some),
+            Origin::Relayed { .. } => return Ok(None),
         }
-        return Ok(Some(Told { since, hops: said }));
     }
     Ok(None)
+}
+
+fn is_ours(record: &Record) -> bool {
+    !matches!(record.origin, Origin::Relayed { .. })
+}
+
+fn told_of(way: &DirRef, packet: &PacketId, hops: &[Hop]) -> durable::Result<Told> {
+    let since = way.stat(packet.to_string().as_ref())?.modified.0;
+    let mut said = Vec::with_capacity(hops.len());
+    for (number, hop) in hops.iter().enumerate() {
+        let found = way::receipt(way, packet, number)?.and_then(|statement| Signed::parse(&statement).ok());
+        said.push((hop.node, found.filter(|signed| hop_of(hops, signed) == Some(number))));
+    }
+    Ok(Told { since, hops: said })
 }
 
 /// The number of the hop that says it. A relay says nothing that only the recipient can, nor the other way round.

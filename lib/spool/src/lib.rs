@@ -53,6 +53,8 @@ pub mod deliver;
 pub mod bad;
 /// Is every byte what its name says?
 pub mod check;
+/// By which other roads packets that wait could go.
+pub mod roads;
 /// By which nodes traced packets came.
 pub mod paths;
 /// Where packets lie.

@@ -51,6 +51,13 @@ pub enum Origin {
     },
     /// We wrote it: who may say something of it, the recipient last.
     Ours(Vec<Hop>),
+    /// We wrote it, and it went by another road.
+    Rerouted {
+        /// Who is handed it there.
+        next: NodeId,
+        /// The packet, as it goes there.
+        packet: PacketId,
+    },
 }
 
 /// A node on the way of a packet of ours.
@@ -63,12 +70,14 @@ pub struct Hop {
 }
 
 impl Record {
-    fn to_bytes(&self) -> Vec<u8> {
+    /// The record as it lies on disk.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut lines = format!("end {}\n", self.end);
         match &self.origin {
             Origin::Relayed { from, packet, mark } => {
                 lines.push_str(&format!("from {from} {packet}\nmark {mark}\n"));
             }
+            Origin::Rerouted { next, packet } => lines.push_str(&format!("went {next} {packet}\n")),
             Origin::Ours(hops) => {
                 lines.extend(hops.iter().map(|Hop { node, mark }| format!("hop {node} {mark}\n")));
             }
@@ -76,19 +85,29 @@ impl Record {
         record::with_sum(Label::Way, &lines)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Record> {
+    /// Reads a record; `None` if it is damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Record> {
         let mut lines = record::lines(Label::Way, bytes)?.lines();
         let end = lines.next()?.strip_prefix("end ")?.parse().ok()?;
-        let origin = match lines.clone().next()?.strip_prefix("from ") {
-            Some(from) => {
-                let (from, packet) = from.split_once(' ')?;
-                let mark = lines.nth(1)?.strip_prefix("mark ")?.parse().ok()?;
-                Origin::Relayed { from: from.parse().ok()?, packet: packet.parse().ok()?, mark }
-            }
-            None => Origin::Ours(lines.by_ref().map(hop).collect::<Option<_>>()?),
+        let first = lines.clone().next()?;
+        let origin = if let Some(from) = first.strip_prefix("from ") {
+            let (from, packet) = node_and_packet(from)?;
+            let mark = lines.nth(1)?.strip_prefix("mark ")?.parse().ok()?;
+            Origin::Relayed { from, packet, mark }
+        } else if let Some(went) = first.strip_prefix("went ") {
+            let (next, packet) = node_and_packet(went)?;
+            lines.next();
+            Origin::Rerouted { next, packet }
+        } else {
+            Origin::Ours(lines.by_ref().map(hop).collect::<Option<_>>()?)
         };
         lines.next().is_none().then_some(Record { end, origin })
     }
+}
+
+fn node_and_packet(words: &str) -> Option<(NodeId, PacketId)> {
+    let (node, packet) = words.split_once(' ')?;
+    Some((node.parse().ok()?, packet.parse().ok()?))
 }
 
 fn hop(line: &str) -> Option<Hop> {

@@ -53,6 +53,9 @@ pub struct Sending {
     pub ttl: u16,
     /// When our copy goes.
     pub keep: Keep,
+    /// Days that it waits for its first relay before it goes by the next of `roads`, 1 to 400.
+    #[serde(deserialize_with = "fields::within::<_, _, 1, 400>")]
+    pub deadline: u16,
     /// Whether we want to hear how far what we send it has come.
     pub receipt: bool,
 }
@@ -129,7 +132,16 @@ pub(super) const KEYS: Keys = &[
     ("card", Key::Value),
     ("addresses", Key::Value),
     ("roads", Key::Value),
-    ("send", Key::Table(&[("nice", Key::Value), ("ttl", Key::Value), ("keep", Key::Value), ("receipt", Key::Value)])),
+    (
+        "send",
+        Key::Table(&[
+            ("nice", Key::Value),
+            ("ttl", Key::Value),
+            ("keep", Key::Value),
+            ("deadline", Key::Value),
+            ("receipt", Key::Value),
+        ]),
+    ),
     (
         "accept",
         Key::Table(&[
@@ -197,7 +209,7 @@ impl KnownNode {
 
 impl Default for Sending {
     fn default() -> Self {
-        Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, receipt: false }
+        Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, deadline: 3, receipt: false }
     }
 }
 

@@ -39,7 +39,7 @@ fn a_full_config_is_understood() {
 fn a_card_alone_has_all_defaults() {
     let node = node("").unwrap();
     assert_eq!((node.name.as_str(), node.id()), ("south", card().id()));
-    assert_eq!(node.send, Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, receipt: false });
+    assert_eq!(node.send, Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, deadline: 3, receipt: false });
     assert_eq!(node.accept, Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep });
     assert_eq!(node.link, Link { from: true, most_bytes: None, most_packets: None, most_sharing: 64 });
     assert_eq!((node.addresses, node.calls), (vec![], vec![]));

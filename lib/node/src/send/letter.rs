@@ -1,5 +1,6 @@
 //! Letters and envelopes: one of each for every recipient of an input.
 
+use mb_spool::roads::{Road, Roads};
 use mb_spool::way::{AFTER_DAYS, Hop, Origin, Record};
 use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, list_hash, wrap};
 use mb_wire::hash::Digest;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 use super::pack::{Packed, PackedBody};
 use super::source::Source;
 use super::{MOST_SHARING, MOST_TTL, Options, Recipient, SendError, Sender};
-use crate::config::Keep;
+use crate::config::{Keep, KnownNode};
 use crate::way::ONION_DAYS;
 
 /// What goes into the batch for one recipient.
@@ -26,6 +27,8 @@ pub struct Addressed {
     pub bodies: Vec<String>,
     /// Who may say something of it, where word of it is wanted.
     pub way: Option<Record>,
+    /// By which other roads it could go.
+    pub roads: Option<Roads>,
 }
 
 /// How one packet goes to one recipient.
@@ -47,6 +50,8 @@ pub struct Way<'a> {
     trace: bool,
     /// How many seconds each relay holds it.
     holds: Vec<u32>,
+    /// Other ways for the same letter.
+    others: Vec<Way<'a>>,
 }
 
 impl Way<'_> {
@@ -67,7 +72,23 @@ impl Sender<'_> {
     }
 
     fn way<'a>(&self, to: &'a Recipient<'a>, options: &Options) -> Result<Way<'a>, SendError> {
-        let (hops, latest) = self.hops(to)?;
+        let mut way = self.way_by(to, &to.via, options)?;
+        // A new onion would need the content again.
+        if !way.is_onion {
+            for via in &to.others {
+                match self.way_by(to, via, options) {
+                    // It may get a newer card until it is needed, but not this packet.
+                    Err(SendError::Card { .. }) => {}
+                    other => way.others.push(other?),
+                }
+            }
+            way.others.iter_mut().for_each(|other| other.end = other.end.min(way.end));
+        }
+        Ok(way)
+    }
+
+    fn way_by<'a>(&self, to: &'a Recipient<'a>, via: &[&KnownNode], options: &Options) -> Result<Way<'a>, SendError> {
+        let (hops, latest) = self.hops(to.node, via)?;
         let (mut end, mut nice) = (self.end(to, options), options.nice.unwrap_or(to.node.send.nice));
         let mut holds = Vec::new();
         let onion = options.onion.as_ref().filter(|_| hops.len() > 1);
@@ -76,21 +97,23 @@ impl Sender<'_> {
             if end < self.today {
                 return Err(SendError::EndsSoon(to.node.name.clone()));
             }
-            holds = to.via.iter().map(|_| self.hold(onion.delay)).collect::<Result<_, _>>()?;
+            holds = via.iter().map(|_| self.hold(onion.delay)).collect::<Result<_, _>>()?;
         }
         let salt = Zeroizing::new(self.random_bytes()?);
+        let is_ours = to.node.id() == self.spool.own();
         // An onion leaves no way back, and to ourselves there is none.
-        let receipt = (options.receipt || to.node.send.receipt) && onion.is_none() && to.node.id() != self.spool.own();
-        let trace = options.trace && to.node.id() != self.spool.own();
-        let ask = to.via.first().unwrap_or(&to.node).send.keep == Keep::UntilConfirmed;
-        Ok(Way { to, hops, ask, end: end.min(latest), nice, salt, is_onion: onion.is_some(), receipt, trace, holds })
+        let receipt = (options.receipt || to.node.send.receipt) && onion.is_none() && !is_ours;
+        let trace = options.trace && !is_ours;
+        let ask = via.first().unwrap_or(&to.node).send.keep == Keep::UntilConfirmed;
+        let (end, is_onion) = (end.min(latest), onion.is_some());
+        Ok(Way { to, hops, ask, end, nice, salt, is_onion, receipt, trace, holds, others: Vec::new() })
     }
 
     /// Whom to seal to, the recipient last, and how long a packet by them may live: never longer than a key of theirs.
-    fn hops(&self, to: &Recipient) -> Result<(Vec<Address>, u32), SendError> {
+    fn hops(&self, to: &KnownNode, via: &[&KnownNode]) -> Result<(Vec<Address>, u32), SendError> {
         let mut latest = self.today.saturating_add(MOST_TTL);
-        let mut hops = Vec::with_capacity(to.via.len() + 1);
-        for node in to.via.iter().copied().chain([to.node]) {
+        let mut hops = Vec::with_capacity(via.len() + 1);
+        for node in via.iter().copied().chain([to]) {
             let key = node.card.exchange_key(self.today).map_err(|cause| {
                 let node = node.name.clone();
                 SendError::Card { node, cause }
@@ -161,12 +184,17 @@ impl Sender<'_> {
                 Packed::Bodies(_) => None,
             },
         };
-        let (envelope, record) = self.wrap(&letter, way, bodies).map_err(|cause| {
-            let path = source.path.clone();
-            SendError::Large { path, cause }
-        })?;
+        let large = |cause| SendError::Large { path: source.path.clone(), cause };
+        let (envelope, record) = self.wrap(&letter, way, bodies).map_err(large)?;
+        let road = |other: &Way| {
+            let (envelope, record) = self.wrap(&letter, other, bodies)?;
+            Ok(Road::new(other.hops[0].id, envelope, record.as_ref()))
+        };
+        let roads: Vec<Road> = way.others.iter().map(road).collect::<Result<_, _>>().map_err(large)?;
+        let patience = u64::from(way.to.node.send.deadline) * 86_400;
+        let roads = (!roads.is_empty()).then_some(Roads { patience, roads });
         let bodies = bodies.iter().map(|body| body.name.clone()).collect();
-        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record })
+        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record, roads })
     }
 
     /// The envelope for the first hop, and who may say something of it.

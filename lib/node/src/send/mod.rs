@@ -17,7 +17,7 @@ use mb_spool::durable;
 use mb_spool::layout::Spool;
 use mb_spool::once::{self, OnceRecord, record_name};
 use mb_spool::run::Run;
-use mb_spool::way;
+use mb_spool::{roads, way};
 use mb_wire::card::CardError;
 use mb_wire::envelope::{EnvelopeError, packet_id};
 use mb_wire::hash::Digest;
@@ -55,6 +55,8 @@ pub struct Recipient<'a> {
     pub node: &'a KnownNode,
     /// The relays on the way to it, nearest first.
     pub via: Vec<&'a KnownNode>,
+    /// Those of other roads to it, should nobody come for a packet on the first one.
+    pub others: Vec<Vec<&'a KnownNode>>,
     /// The words as they were typed: part of what `--once` remembers.
     pub words: String,
     /// What the path says.
@@ -375,7 +377,8 @@ impl Sender<'_> {
         Ok(first.map_or(record.packets, |first| first.packets))
     }
 
-    /// Writes down who may say something of a packet, before it is sent. Without the packet, the record goes in its time.
+    /// Writes down who may say something of a packet, and by which other roads it could go, before it is sent. Without the packet,
+    /// these go in their time.
     fn note_way(
         &self,
         letter: &letter::Addressed,
@@ -383,8 +386,11 @@ impl Sender<'_> {
         run: &Run,
         barrier: &mut Barrier,
     ) -> durable::Result<()> {
-        match &letter.way {
-            Some(record) => way::note(self.spool, &letter.to, &packet, record, run, Some(barrier)),
+        if let Some(record) = &letter.way {
+            way::note(self.spool, &letter.to, &packet, record, run, Some(barrier))?;
+        }
+        match &letter.roads {
+            Some(roads) => roads::note(self.spool, &letter.to, &packet, roads, run, barrier),
             None => Ok(()),
         }
     }

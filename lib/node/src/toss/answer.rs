@@ -147,7 +147,7 @@ impl<'a> Batch<'_, 'a> {
                     }
                 }
             }
-            None => {}
+            Some(Origin::Rerouted { .. }) | None => {}
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, once, paths, relayed, seen, sent, way};
+use mb_spool::{bad, batch, once, paths, relayed, roads, seen, sent, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::Receipt;
@@ -33,6 +33,8 @@ mod charge;
 mod relay;
 /// Neighbours are told what became of what they brought.
 mod answer;
+/// Packets of ours that nobody came for.
+mod reroute;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.
@@ -98,6 +100,15 @@ pub enum Event<'a> {
         /// The packet.
         packet: PacketId,
         /// Our name for the next hop.
+        next: &'a str,
+        /// The packet that it became.
+        became: PacketId,
+    },
+    /// A packet of ours that nobody came for goes by another road.
+    Rerouted {
+        /// The packet.
+        packet: PacketId,
+        /// Our name for the first node of that road.
         next: &'a str,
         /// The packet that it became.
         became: PacketId,
@@ -198,6 +209,7 @@ impl Tosser<'_> {
         }
         let job = Job { tosser: self, scope, today: &today, run, charges: Charges::default() };
         job.answer_left()?;
+        job.reroute(tell)?;
         let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
             bodies_came |= job.toss_queue(&source, tell)?;
@@ -228,7 +240,7 @@ impl Tosser<'_> {
         {
             return Ok(true);
         }
-        if wait::due(self.spool)?.is_some() {
+        if wait::due(self.spool)?.is_some() || !roads::stalled(self.spool, self.now)?.is_empty() {
             return Ok(true);
         }
         for source in self.sources(scope, Queue::Rx)? {
@@ -263,6 +275,7 @@ impl Tosser<'_> {
         relayed::sweep_all(self.spool)?;
         way::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
+        roads::sweep(self.spool, self.now)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
     }

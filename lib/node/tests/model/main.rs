@@ -145,6 +145,7 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         | Event::Held { .. }
         | Event::Relayed { .. }
         | Event::Receipt { .. }
+        | Event::Rerouted { .. }
         | Event::Waits { .. }
         | Event::Dropped(_)
         | Event::Doubt(_) => {}
@@ -197,7 +198,7 @@ fn to(node: &KnownNode) -> Recipient<'_> {
 }
 
 fn by<'a>(node: &'a KnownNode, via: Vec<&'a KnownNode>) -> Recipient<'a> {
-    Recipient { node, via, words: node.name.clone(), place: Place::Keep }
+    Recipient { node, via, others: Vec::new(), words: node.name.clone(), place: Place::Keep }
 }
 
 /// Real files to be sent: reading them is outside of the model.

@@ -31,6 +31,7 @@ use crate::layout::{PART, Spool};
 use crate::names::Name;
 use crate::paths::PATH;
 use crate::relayed::RELAYED;
+use crate::roads::ROAD;
 use crate::run::RUN_NAME_LEN;
 use crate::way::{HANDED, WAY};
 use fix::{Found, Mender, Repair, StateFile};
@@ -167,6 +168,7 @@ impl Walk<'_> {
             Some("tx" | "sent") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
             Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
             Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),

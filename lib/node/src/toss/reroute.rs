@@ -1,0 +1,60 @@
+//! Reroute: a packet of ours that nobody came for by its deadline goes by the next of its roads. What the first road still brings
+//! is dropped at the recipient, by letter id.
+
+use mb_spool::barrier::Barrier;
+use mb_spool::batch;
+use mb_spool::bodies::remove_packet;
+use mb_spool::durable;
+use mb_spool::envelopes;
+use mb_spool::names::body_name;
+use mb_spool::roads::{self, Road, Roads, Stalled};
+use mb_wire::id::Root;
+
+use super::{Event, Job, Tell, Tosser};
+
+impl Job<'_, '_> {
+    /// Gives each stalled packet its next road: published before it leaves the first one. Who dies in between does it again.
+    pub(super) fn reroute(&self, tell: Tell) -> durable::Result<()> {
+        let Tosser { spool, now, .. } = *self.tosser;
+        if self.today.doubt.is_some() {
+            return Ok(());
+        }
+        let stalled = roads::stalled(spool, now)?;
+        if stalled.is_empty() {
+            return Ok(());
+        }
+        let (batch, mut barrier) = (batch::Batch::new(spool, self.run)?, Barrier::new());
+        let mut gone = Vec::with_capacity(stalled.len());
+        for one in &stalled {
+            let Stalled { packet, tx, roads: Roads { patience, roads }, .. } = one;
+            // It may have left meanwhile.
+            let Some(prefix) = envelopes::prefix(tx, packet)? else { continue };
+            let [road, others @ ..] = &roads[..] else { continue };
+            if !others.is_empty() {
+                let left = Roads { patience: *patience, roads: others.to_vec() };
+                roads::note(spool, &road.to, &road.packet(), &left, self.run, &mut barrier)?;
+            }
+            one.lead_on(spool, road, self.run, &mut barrier)?;
+            let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
+            match batch.add(road.to, &road.envelope, tx, &bodies) {
+                Ok(_) => gone.push((one, road, prefix.bodies)),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        barrier.wait()?;
+        batch.publish()?;
+        for (one, road, bodies) in gone {
+            let roots: Vec<Root> = bodies.iter().map(|body| body.root).collect();
+            remove_packet(spool, &one.tx, &one.packet, &roots, self.run)?;
+            one.forget(spool)?;
+            tell(self.event(one, road));
+        }
+        Ok(())
+    }
+
+    fn event(&self, one: &Stalled, road: &Road) -> Event<'_> {
+        let next = self.tosser.nodes.node(&road.to).map_or("a node that is not known any more", |node| &node.name);
+        Event::Rerouted { packet: one.packet, next, became: road.packet() }
+    }
+}

@@ -1,0 +1,207 @@
+//! `NODE/road/PKT`: a packet that waits for NODE and could go by other roads: the envelopes for these, should NODE not come for
+//! it. Its bodies lie beside it, in `NODE/tx/`, and are the same by every road.
+
+use mb_wire::cbor;
+use mb_wire::envelope::packet_id;
+use mb_wire::hash::{Label, hash};
+use mb_wire::id::{NodeId, PacketId};
+use serde::{Deserialize, Serialize};
+
+use crate::barrier::Barrier;
+use crate::durable::{self, DirRef, Kind};
+use crate::envelopes::read_whole;
+use crate::layout::{Queue, Spool};
+use crate::names::Name;
+use crate::run::{Run, gone};
+use crate::way::{Origin, Record};
+
+/// The folder's name.
+pub const ROAD: &str = "road";
+/// A file longer than this is damaged.
+const MOST_LEN: usize = 2 * 1024 * 1024;
+/// What lies here without its packet is left alone for so long, in seconds: the packet may be about to be sent.
+const YOUNG_SECS: i64 = 86_400;
+
+/// The roads that a packet has not been sent by, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Roads {
+    /// The roads, at least one.
+    pub roads: Vec<Road>,
+    /// Seconds that it waits before it goes by the next one.
+    pub patience: u64,
+}
+
+/// One road.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Road {
+    /// Who is handed the packet.
+    pub to: NodeId,
+    /// Who may say something of it then, where word of it is wanted: a record as in `NODE/way/`.
+    #[serde(with = "serde_bytes")]
+    pub way: Vec<u8>,
+    /// In which envelope.
+    #[serde(with = "serde_bytes")]
+    pub envelope: Vec<u8>,
+}
+
+impl Road {
+    /// A road, and who may say something of the packet then.
+    pub fn new(to: NodeId, envelope: Vec<u8>, way: Option<&Record>) -> Road {
+        Road { to, envelope, way: way.map(Record::to_bytes).unwrap_or_default() }
+    }
+
+    /// What the packet is called on it.
+    pub fn packet(&self) -> PacketId {
+        packet_id(&self.envelope)
+    }
+
+    /// Who may say something of it.
+    pub fn record(&self) -> Option<Record> {
+        Record::from_bytes(&self.way)
+    }
+}
+
+impl Roads {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = cbor::encode(self);
+        let sum = hash(Label::Way, &[&bytes]);
+        bytes.extend_from_slice(&sum);
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Roads> {
+        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+        if hash(Label::Way, &[body]) != sum {
+            return None;
+        }
+        cbor::decode(body).ok().filter(|roads: &Roads| !roads.roads.is_empty())
+    }
+}
+
+/// Writes down by which other roads `packet`, which is to be handed to `node`, could go. Durable when `barrier` is.
+pub fn note(
+    spool: &Spool,
+    node: &NodeId,
+    packet: &PacketId,
+    roads: &Roads,
+    run: &Run,
+    barrier: &mut Barrier,
+) -> durable::Result<()> {
+    let (dir, name) = (spool.make(&[&node.to_string(), ROAD])?, packet.to_string());
+    let (made, file) = run.write("road-", &roads.to_bytes())?;
+    run.dir().rename(made.as_ref(), &*dir, name.as_ref())?;
+    barrier.file(file, &dir, &name);
+    barrier.dir(&dir);
+    Ok(())
+}
+
+/// A packet that has waited as long as it may.
+pub struct Stalled {
+    /// For whom it waits.
+    pub node: NodeId,
+    /// The packet.
+    pub packet: PacketId,
+    /// The queue that it waits in.
+    pub tx: DirRef,
+    /// The roads that are left.
+    pub roads: Roads,
+}
+
+/// Packets that have waited as long as they may at `now`, in seconds since 1970.
+pub fn stalled(spool: &Spool, now: u64) -> durable::Result<Vec<Stalled>> {
+    let mut found = Vec::new();
+    for_each(spool, |node, dir, packet, waits| {
+        let Some((tx, since)) = waits else { return Ok(()) };
+        match read(dir, &packet)? {
+            Some(roads) if since.saturating_add_unsigned(roads.patience) <= now.cast_signed() => {
+                found.push(Stalled { node, packet, tx: tx.clone(), roads });
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Removes what packets left behind that have gone, and what is damaged.
+pub fn sweep(spool: &Spool, now: u64) -> durable::Result<()> {
+    for_each(spool, |_, dir, packet, waits| {
+        let name = packet.to_string();
+        let is_young = || Ok(dir.stat(name.as_ref())?.modified.0.saturating_add(YOUNG_SECS) >= now.cast_signed());
+        let stays = match waits {
+            Some(_) => read(dir, &packet)?.is_some(),
+            None => is_young()?,
+        };
+        if stays { Ok(()) } else { gone(dir.unlink(name.as_ref())) }
+    })
+}
+
+/// Calls `visit` with each packet that could go by other roads: the node, its folder of such packets, and the queue that it waits in
+/// with the time since when it does, if it does.
+fn for_each(
+    spool: &Spool,
+    mut visit: impl FnMut(NodeId, &DirRef, PacketId, Option<(&DirRef, i64)>) -> durable::Result<()>,
+) -> durable::Result<()> {
+    for node in spool.nodes()? {
+        let Some(dir) = spool.find(&[&node.to_string(), ROAD])? else { continue };
+        let tx = spool.find_queue(&node, Queue::Tx)?;
+        for entry in dir.list()?.collect::<durable::Result<Vec<_>>>()? {
+            let (Name::Envelope(packet), Kind::File) = (Name::parse(&entry.name), entry.kind) else { continue };
+            let waits = match tx.as_ref().map(|tx| (tx, tx.stat(&entry.name))) {
+                Some((tx, Ok(stat))) => Some((tx, stat.modified.0)),
+                Some((_, Err(error))) if !error.is_missing() => return Err(error),
+                _ => None,
+            };
+            visit(node, &dir, packet, waits)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(dir: &DirRef, packet: &PacketId) -> durable::Result<Option<Roads>> {
+    match dir.open(packet.to_string().as_ref()) {
+        Ok(file) => Ok(Roads::from_bytes(&read_whole(&file, MOST_LEN)?)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Stalled {
+    /// It goes by another road now, which is durable.
+    pub fn forget(&self, spool: &Spool) -> durable::Result<()> {
+        match spool.find(&[&self.node.to_string(), ROAD])? {
+            Some(dir) => gone(dir.unlink(self.packet.to_string().as_ref())),
+            None => Ok(()),
+        }
+    }
+
+    /// Leads whoever asks for the packet, where word of it is wanted, to what it became.
+    pub fn lead_on(&self, spool: &Spool, road: &Road, run: &Run, barrier: &mut Barrier) -> durable::Result<()> {
+        let Some(record) = road.record() else { return Ok(()) };
+        let end = record.end;
+        crate::way::note(spool, &road.to, &road.packet(), &record, run, Some(&mut *barrier))?;
+        let led = Record { end, origin: Origin::Rerouted { next: road.to, packet: road.packet() } };
+        crate::way::note(spool, &self.node, &self.packet, &led, run, Some(barrier))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roads_read_back_and_damaged_ones_count_as_none() {
+        let road = Road { to: NodeId::from_bytes([1; 32]), envelope: vec![2; 100], way: vec![3; 10] };
+        let roads = Roads { patience: 5, roads: vec![road; 2] };
+        let bytes = roads.to_bytes();
+        assert_eq!(Roads::from_bytes(&bytes), Some(roads));
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 1;
+            assert_eq!(Roads::from_bytes(&damaged), None, "bit of byte {position}");
+            assert_eq!(Roads::from_bytes(&bytes[..position]), None, "cut at {position}");
+        }
+    }
+}
