@@ -5,6 +5,8 @@
 
 /// The same of packets that go on.
 mod relay;
+/// Many of them together.
+mod network;
 
 use std::collections::BTreeMap;
 use std::io;
