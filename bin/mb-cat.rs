@@ -93,7 +93,10 @@ fn print_path(args: &Args, known: &Known, program: &mut Program) -> Result<(), F
         _ => None,
     };
     let steps = match kept {
-        Some(trace) => trace.verify().map(|path| StepView::all(&path, known)).map_err(|error| error.to_string()),
+        Some(came) => {
+            let steps = came.path().map(|path| path.map(|path| StepView::all(&path, known)));
+            steps.unwrap_or_else(|| Ok(Vec::new())).map_err(|error| error.to_string())
+        }
         None => {
             let (view, _) = look(&find(word, known, program)?, known, program)?;
             let route = view.opened.and_then(|opened| opened.route);

@@ -1,10 +1,13 @@
 //! mb-node: cards and known nodes.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, setting_lines};
 use mb_node::config::{Address, KnownNode};
 use mb_node::home::{Added, Home};
+use mb_spool::day;
 use mb_wire::card::Card;
+use mb_wire::id::PacketId;
+use mb_wire::report::Reason;
 use serde_json::json;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -65,6 +68,14 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Complain of a packet to those who relayed it
+    Complain {
+        /// The packet, as mb-toss --json names it
+        packet: PacketId,
+        /// Why it should not have come
+        #[arg(long, value_enum)]
+        reason: Why,
+    },
     /// Call a known node otherwise
     Rename {
         /// The node by name or id
@@ -74,10 +85,20 @@ enum Command {
     },
 }
 
+#[derive(ValueEnum, Clone, Copy)]
+enum Why {
+    /// Nobody wants it
+    Spam,
+    /// Not what it says, or not from whom it says
+    Forged,
+    /// Too much of it
+    Flood,
+    Other,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   mb-node card | ssh south mb-node add     south learns of this node
-  mb-node add hub mbcard1q…                call it hub
   mb-node card --all >/media/stick/cards   all cards, for mb-node add there";
 
 impl Arguments for Args {
@@ -115,6 +136,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         }
         Command::List { json } => home.nodes().for_each(|node| list(program, node, json)),
         Command::Show { name, json } => show(program, &home, home.node(&name)?, json),
+        Command::Complain { packet, reason } => return complain(program, &home, packet, reason),
         Command::Rename { old, new } => home.rename_node(&old, &new)?,
         Command::Remove { name, dry_run } => {
             let path = home.remove_node(&name, dry_run)?;
@@ -123,6 +145,20 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
             }
         }
     }
+    Ok(())
+}
+
+fn complain(program: &mut Program, home: &Home, packet: PacketId, why: Why) -> Result<(), Failed> {
+    let reason = match why {
+        Why::Spam => Reason::Spam,
+        Why::Forged => Reason::Forged,
+        Why::Flood => Reason::Flood,
+        Why::Other => Reason::Other,
+    };
+    let (spool, secrets, now) = (program.spool(home)?, program.unlock(home)?, mb_cli::now_secs());
+    let run = program.start_run(&spool)?;
+    let today = day::today(&spool, now)?.day;
+    mb_node::complain::complain(&spool, &secrets, home, (now, today), (packet, reason), &run)?;
     Ok(())
 }
 

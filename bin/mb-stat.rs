@@ -6,8 +6,10 @@ use mb_carry::{CarryError, Stick};
 use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
 use mb_node::receipts::{Told, told};
+use mb_spool::complaints;
 use mb_spool::date::{day_text, time_text};
 use mb_spool::durable::real;
+use mb_spool::layout::Spool;
 use mb_spool::waiting::{Asked, Row, Tally, Waiting, What, in_spool};
 use mb_wire::id::{NodeId, PacketId};
 use serde_json::json;
@@ -100,8 +102,32 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
         }
         (None, None) => {}
     }
+    if let (None, Some(home), true) = (&dir, known.home(), asked.packets.is_empty()) {
+        print_complaints(program, &program.spool(home)?, &known, &asked.nodes, args.json)?;
+    }
     for word in unmet.values() {
         program.fail(&Complaint::new(Class::No, format!("{word}: nothing here")));
+    }
+    Ok(())
+}
+
+/// A line for each neighbour of whose packets somebody complained.
+fn print_complaints(
+    program: &mut Program,
+    spool: &Spool,
+    known: &Known,
+    only: &[NodeId],
+    as_json: bool,
+) -> Result<(), Failed> {
+    for node in spool.nodes()?.iter().filter(|node| only.is_empty() || only.contains(node)) {
+        match complaints::of(spool, node)? {
+            0 => {}
+            count if as_json => {
+                program.json(&json!({ "queue": "complaints", "node": known.name(node), "id": node.to_string(),
+                    "complaints": count }));
+            }
+            count => program.say(format!("complaints {} {count} within {} days", known.name(node), complaints::DAYS)),
+        }
     }
     Ok(())
 }

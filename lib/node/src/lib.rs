@@ -18,6 +18,8 @@ pub mod name;
 pub mod toss;
 /// How far packets of ours have come.
 pub mod receipts;
+/// A packet that should not have come.
+pub mod complain;
 /// Which known nodes are to be called now.
 pub mod due;
 /// A packet, layer by layer, as far as our keys reach.

@@ -134,6 +134,16 @@ impl Spool {
     }
 }
 
+/// The folders in `dir` that are called after a day.
+pub fn days(dir: &DirRef) -> durable::Result<Vec<u32>> {
+    let mut days = Vec::new();
+    for entry in dir.list()? {
+        let entry = entry?;
+        days.extend(entry.name.to_str().filter(|_| entry.kind == Kind::Dir).and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(days)
+}
+
 /// Opens the folder `name` in `dir`, or makes it. If it was made, its name is durable on return; one that is there is
 /// relied on, since what a dead run left unsynced is synced when its run is cleared away.
 pub fn sub_dir(dir: &DirRef, name: &OsStr, mode: u32) -> durable::Result<DirRef> {

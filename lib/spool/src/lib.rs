@@ -55,7 +55,9 @@ pub mod bad;
 pub mod check;
 /// By which other roads packets that wait could go.
 pub mod roads;
-/// By which nodes traced packets came.
+/// What receivers complain of.
+pub mod complaints;
+/// How packets came.
 pub mod paths;
 /// Where packets lie.
 pub mod places;

@@ -1,14 +1,15 @@
-//! `self/path/DAY/PKT`: by which nodes a traced packet came, kept until its letter's last day. Lost with a crash it harms nothing:
-//! it is written before the input goes.
+//! `self/path/DAY/PKT`: how a packet came that was delivered, kept until its letter's last day: who handed it over, and the trace of
+//! its path, if it has one. Of packets that came by relays in the open. Written before the input goes.
 
 use mb_wire::cbor;
-use mb_wire::id::PacketId;
-use mb_wire::trace::Trace;
+use mb_wire::id::{LetterId, NodeId, PacketId};
+use mb_wire::trace::{Path, Trace, TraceError};
+use serde::{Deserialize, Serialize};
 
 use crate::barrier::Barrier;
-use crate::durable::{self, DirRef, Kind};
+use crate::durable;
 use crate::envelopes::read_whole;
-use crate::layout::Spool;
+use crate::layout::{Spool, days};
 use crate::run::{Run, remove_tree};
 
 /// The folder's name, in `self/`.
@@ -16,25 +17,46 @@ pub const PATH: &str = "path";
 /// A trace longer than this is damaged.
 const MOST_LEN: usize = 8 * 1024;
 
-/// Keeps the trace of `packet`, whose letter ends on `day`. Durable when `barrier` is.
+/// How a packet came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Came {
+    /// The neighbour that handed it over.
+    pub from: NodeId,
+    /// The trace of its path; empty if none was wanted.
+    pub trace: Trace,
+    /// Its letter.
+    pub letter: LetterId,
+}
+
+impl Came {
+    /// The path that its trace tells; `None` if it has none.
+    pub fn path(&self) -> Option<Result<Path, TraceError>> {
+        let is_its_own = |path: &Path| path.letter == self.letter;
+        let checked = |path: Path| if is_its_own(&path) { Ok(path) } else { Err(TraceError::Other) };
+        (!self.trace.is_empty()).then(|| self.trace.verify().and_then(checked))
+    }
+}
+
+/// Keeps how `packet` came, whose letter ends on `day`. Durable when `barrier` is.
 pub fn keep(
     spool: &Spool,
     day: u32,
     packet: &PacketId,
-    trace: &Trace,
+    came: &Came,
     run: &Run,
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
     let (dir, name) = (spool.make(&["self", PATH, &day.to_string()])?, packet.to_string());
-    let (made, file) = run.write("path-", &cbor::encode(trace))?;
+    let (made, file) = run.write("path-", &cbor::encode(came))?;
     run.dir().rename(made.as_ref(), &*dir, name.as_ref())?;
     barrier.file(file, &dir, &name);
     barrier.dir(&dir);
     Ok(())
 }
 
-/// The trace of `packet`, if it is here and whole. Not verified.
-pub fn find(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Trace>> {
+/// How `packet` came, if that is here and whole. Its trace is not verified.
+pub fn find(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Came>> {
     let Some(paths) = spool.find(&["self", PATH])? else { return Ok(None) };
     for day in days(&paths)? {
         match paths.open_dir(day.to_string().as_ref())?.open(packet.to_string().as_ref()) {
@@ -51,13 +73,4 @@ pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
     let Some(paths) = spool.find(&["self", PATH])? else { return Ok(()) };
     let old = days(&paths)?.into_iter().filter(|day| *day < today);
     old.into_iter().try_for_each(|day| remove_tree(&paths, day.to_string().as_ref()))
-}
-
-fn days(paths: &DirRef) -> durable::Result<Vec<u32>> {
-    let mut days = Vec::new();
-    for entry in paths.list()? {
-        let entry = entry?;
-        days.extend(entry.name.to_str().filter(|_| entry.kind == Kind::Dir).and_then(|name| name.parse::<u32>().ok()));
-    }
-    Ok(days)
 }

@@ -1,5 +1,5 @@
-//! `NODE/way/`: of packets that were handed to NODE and of which their authors want to hear, where they came from, or that they
-//! are ours; so that reports find their way back.
+//! `NODE/way/`: of packets that are handed to NODE, where they came from, or that they are ours and we want to hear of them; so
+//! that reports find their way back. Not of onions.
 //!
 //! `PKT` is a record, never changed; `PKT.n` is the newest receipt by the hop of number n of a packet of ours. `self/handed/PKT` says
 //! that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
@@ -46,8 +46,8 @@ pub enum Origin {
         from: NodeId,
         /// The packet, as it came.
         packet: PacketId,
-        /// What we remember it by: its author wants to hear of it.
-        mark: Mark,
+        /// Where its author wants to hear of it: what we remember it by.
+        mark: Option<Mark>,
     },
     /// We wrote it: who may say something of it, the recipient last.
     Ours(Vec<Hop>),
@@ -75,7 +75,8 @@ impl Record {
         let mut lines = format!("end {}\n", self.end);
         match &self.origin {
             Origin::Relayed { from, packet, mark } => {
-                lines.push_str(&format!("from {from} {packet}\nmark {mark}\n"));
+                lines.push_str(&format!("from {from} {packet}\n"));
+                lines.extend(mark.map(|mark| format!("mark {mark}\n")));
             }
             Origin::Rerouted { next, packet } => lines.push_str(&format!("went {next} {packet}\n")),
             Origin::Ours(hops) => {
@@ -92,8 +93,12 @@ impl Record {
         let first = lines.clone().next()?;
         let origin = if let Some(from) = first.strip_prefix("from ") {
             let (from, packet) = node_and_packet(from)?;
-            let mark = lines.nth(1)?.strip_prefix("mark ")?.parse().ok()?;
-            Origin::Relayed { from, packet, mark }
+            lines.next();
+            let mark = lines.next().map(|line| line.strip_prefix("mark ").and_then(|mark| mark.parse().ok()));
+            if mark == Some(None) {
+                return None;
+            }
+            Origin::Relayed { from, packet, mark: mark.flatten() }
         } else if let Some(went) = first.strip_prefix("went ") {
             let (next, packet) = node_and_packet(went)?;
             lines.next();
@@ -175,7 +180,7 @@ fn read_file(dir: &DirRef, name: &str, most: usize) -> durable::Result<Option<Ve
 
 /// Notes that `packet` has left for `next`, if a neighbour is to be told.
 pub fn handed(spool: &Spool, next: &NodeId, way: &DirRef, packet: &PacketId) -> durable::Result<()> {
-    if !matches!(read(way, packet)?, Some(Record { origin: Origin::Relayed { .. }, .. })) {
+    if !matches!(read(way, packet)?, Some(Record { origin: Origin::Relayed { mark: Some(_), .. }, .. })) {
         return Ok(());
     }
     let dir = spool.make(&["self", HANDED])?;
@@ -271,7 +276,12 @@ mod tests {
     fn a_record_reads_back_and_a_damaged_one_counts_as_none() {
         let (node, packet, mark) =
             (NodeId::from_bytes([1; 32]), PacketId::from_bytes([2; 32]), Mark::from_bytes([3; 32]));
-        let origins = [Origin::Relayed { from: node, packet, mark }, Origin::Ours(vec![Hop { node, mark }; 8])];
+        let origins = [
+            Origin::Relayed { from: node, packet, mark: None },
+            Origin::Relayed { from: node, packet, mark: Some(mark) },
+            Origin::Ours(vec![Hop { node, mark }; 8]),
+            Origin::Rerouted { next: node, packet },
+        ];
         for origin in origins {
             let record = Record { end: 20_000, origin };
             let bytes = record.to_bytes();

@@ -1,11 +1,12 @@
 //! Reports: what goes back the way that a packet came, from whoever has something to say of it to its author (format.md,
-//! section 11). A receipt says how far it has come.
+//! section 11). A receipt says how far it has come, a complaint that it
+//! should not have come.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::cbor::{self, CborError};
-use crate::id::{Mark, NodeId, PacketId};
+use crate::id::{LetterId, Mark, NodeId, PacketId};
 use crate::key::NodeSecrets;
 use crate::size::NUMBER_MOST;
 use crate::statement::{Statement, StatementError, StatementKind};
@@ -27,10 +28,10 @@ pub enum ReportError {
     #[error(transparent)]
     Statement(#[from] StatementError),
     /// A statement of another kind.
-    #[error("report holds another statement than a receipt")]
+    #[error("report holds another statement than it should")]
     Kind,
-    /// What the statement holds is no receipt.
-    #[error("receipt {0}")]
+    /// What the statement holds is none.
+    #[error("report {0}")]
     Form(CborError),
     /// A reason that is too long, or that is missing or out of place.
     #[error("receipt's reason is out of place or too long")]
@@ -43,7 +44,7 @@ pub enum ReportError {
 pub struct Report {
     /// The packet, as the neighbour that is told handed it over.
     pub packet: PacketId,
-    /// A receipt's bytes.
+    /// A receipt, or a complaint.
     pub statement: Vec<u8>,
 }
 
@@ -140,6 +141,65 @@ impl Receipt {
     }
 }
 
+/// Why a packet should not have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// Nobody wants it.
+    Spam,
+    /// It is not what it says, or not from whom it says.
+    Forged,
+    /// Too much of it.
+    Flood,
+    /// Something else.
+    Other,
+}
+
+impl Reason {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Spam => "spam",
+            Reason::Forged => "forged",
+            Reason::Flood => "flood",
+            Reason::Other => "other",
+        }
+    }
+}
+
+/// What a receiver has to say of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Complaint {
+    /// The letter.
+    pub about: LetterId,
+    /// Why it should not have come.
+    pub reason: Reason,
+}
+
+impl Complaint {
+    /// Signs it as `node` at `time`, in seconds since 1970.
+    pub fn sign(&self, node: &NodeSecrets, time: u64) -> Vec<u8> {
+        let (issuer, created) = (node.identity_key(), time.min(NUMBER_MOST));
+        let body = cbor::encode(self);
+        Statement { kind: StatementKind::Complaint, body, issuer, created, version: 1 }.sign(node)
+    }
+
+    /// Reads and verifies a report's statement: who complains, and of what.
+    pub fn parse(statement: &[u8]) -> Result<(NodeId, Complaint), ReportError> {
+        let Statement { body, issuer, .. } = statement_of(statement, StatementKind::Complaint)?;
+        Ok((NodeId::of(&issuer), cbor::decode(&body).map_err(ReportError::Form)?))
+    }
+}
+
+fn statement_of(statement: &[u8], wanted: StatementKind) -> Result<Statement, ReportError> {
+    if statement.len() > STATEMENT_MOST {
+        return Err(ReportError::Long(statement.len()));
+    }
+    let statement = Statement::parse(statement)?;
+    if statement.kind == wanted { Ok(statement) } else { Err(ReportError::Kind) }
+}
+
 /// A receipt whose signature was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
@@ -154,13 +214,7 @@ pub struct Signed {
 impl Signed {
     /// Reads and verifies a report's statement.
     pub fn parse(statement: &[u8]) -> Result<Signed, ReportError> {
-        if statement.len() > STATEMENT_MOST {
-            return Err(ReportError::Long(statement.len()));
-        }
-        let Statement { kind, body, issuer, created: time, version } = Statement::parse(statement)?;
-        if kind != StatementKind::Receipt {
-            return Err(ReportError::Kind);
-        }
+        let Statement { body, issuer, created: time, version, .. } = statement_of(statement, StatementKind::Receipt)?;
         let map: ReceiptMap = cbor::decode(&body).map_err(ReportError::Form)?;
         map.check()?;
         let ReceiptMap { why, about, stage } = map;

@@ -34,6 +34,8 @@ pub enum StatementKind {
     Receipt,
     /// One step of a packet's path.
     Step,
+    /// That a packet should not have come.
+    Complaint,
 }
 
 /// A statement whose signature was verified. Of two with the same kind and issuer the greater `version` counts.

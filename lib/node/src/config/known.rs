@@ -120,6 +120,9 @@ pub struct Relaying {
     pub from: bool,
     /// Whether what others hand to us goes on to it.
     pub to: bool,
+    /// Complaints within 30 days at which nothing of it goes on any more; None: no limit.
+    #[serde(deserialize_with = "fields::some_within::<_, _, 1, 1_000_000>")]
+    pub most_complaints: Option<u64>,
 }
 
 /// One way: no relay.
@@ -161,7 +164,7 @@ pub(super) const KEYS: Keys = &[
             ("most_sharing", Key::Value),
         ]),
     ),
-    ("relay", Key::Table(&[("from", Key::Value), ("to", Key::Value)])),
+    ("relay", Key::Table(&[("from", Key::Value), ("to", Key::Value), ("most_complaints", Key::Value)])),
     ("exec", Key::NotBuilt),
     ("share", Key::NotBuilt),
     (
@@ -221,7 +224,7 @@ impl Default for Accept {
 
 impl Default for Relaying {
     fn default() -> Self {
-        Relaying { from: true, to: true }
+        Relaying { from: true, to: true, most_complaints: None }
     }
 }
 

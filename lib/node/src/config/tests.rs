@@ -225,7 +225,7 @@ fn an_error_in_a_key_file_never_quotes_the_secret() {
 /// Every key of the list is one that serde takes: a key that only the list knew would be refused as unknown.
 #[test]
 fn the_list_of_keys_and_the_types_agree() {
-    let text = "addresses=[]\nroads=[[]]\n[relay]\nfrom=true\nto=true\n[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
+    let text = "addresses=[]\nroads=[[]]\n[relay]\nfrom=true\nto=true\nmost_complaints=1\n[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\ndeadline=1\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
                 mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n[[call]]\ncron=\"* * * * *\"\nwhen=\"waiting\"\nnice=1\n\
                 direction=\"in\"\naddress=\"tcp://south\"\nrate=1\ntimeout=1\nmax_time=1\n";
     let built = |keys: Keys| keys.iter().filter(|(_, key)| !matches!(key, Key::NotBuilt)).count();

@@ -2,17 +2,19 @@
 //! where the author wants word of a packet, a receipt begins its way back, and those of others go on. Published before the
 //! inputs go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mb_spool::barrier::Barrier;
 use mb_spool::batch;
 use mb_spool::class::Class;
+use mb_spool::complaints;
 use mb_spool::durable;
 use mb_spool::run::Run;
 use mb_spool::way::{self, Left, Origin, Record};
 use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
 use mb_wire::id::{NodeId, PacketId};
-use mb_wire::report::{REPORTS_MOST, Receipt, Report, Signed, Stage};
+use mb_wire::key::NodeSecrets;
+use mb_wire::report::{Complaint, REPORTS_MOST, Receipt, Report, Signed, Stage};
 
 use super::apply::{Batch, Fate, Item};
 use super::decide::{Task, Word};
@@ -59,7 +61,7 @@ impl<'a> Answers<'a> {
             let reports = reports.chunks(REPORTS_MOST).map(|reports| Content::Reports(reports.to_vec()));
             for content in confirms.chain(reports) {
                 // Who cannot be sealed to any more keeps what it keeps until its last day, and hears nothing.
-                if let Some(envelope) = envelope(tosser, node, today, &content) {
+                if let Some(envelope) = envelope(tosser.secrets, node, today, &content) {
                     batch.add_unkept(node.id(), &envelope)?;
                 }
             }
@@ -68,12 +70,13 @@ impl<'a> Answers<'a> {
     }
 }
 
-fn envelope(tosser: &Tosser, node: &KnownNode, today: u32, content: &Content) -> Option<Vec<u8>> {
+/// An envelope of ours with something to say to `node`; `None` if it cannot be sealed to any more.
+pub fn envelope(secrets: &NodeSecrets, node: &KnownNode, today: u32, content: &Content) -> Option<Vec<u8>> {
     let key = node.card.exchange_key(today).ok()?;
     let last = today.saturating_add(DAYS);
     let end = if key.gone_after == 0 { last } else { last.min(key.gone_after) };
     let to = Address { id: node.id(), exchange: key.public };
-    wrap(tosser.secrets, &Wrap { to: &to, end, nice: NICE, hops: HOPS_MOST, bodies: &[], ask: false, content }).ok()
+    wrap(secrets, &Wrap { to: &to, end, nice: NICE, hops: HOPS_MOST, bodies: &[], ask: false, content }).ok()
 }
 
 /// What comes of reports that came.
@@ -85,6 +88,8 @@ struct Taken<'a> {
     /// What is passed on, by the node that says it, its packet and a number: written down when it is published, so that whoever
     /// dies in between passes it on again.
     passed: BTreeMap<(NodeId, PacketId, usize), Vec<u8>>,
+    /// Complaints to be counted, by the neighbour that brought the packet: likewise.
+    counted: BTreeSet<(NodeId, PacketId)>,
 }
 
 impl<'a> Batch<'_, 'a> {
@@ -94,7 +99,8 @@ impl<'a> Batch<'_, 'a> {
         for item in items {
             let is_settled = matches!(item.fate, Fate::Done | Fate::Known);
             if let Some(accepted) = item.accepted.as_ref().filter(|_| is_settled) {
-                if accepted.ask {
+                // Not of what is said of packets.
+                if accepted.ask && matches!(accepted.task, Task::Deliver(_) | Task::Relay(_)) {
                     taken.answers.to(accepted.from).settled.push(item.packet);
                 }
                 if let Task::Report(reports) = &accepted.task {
@@ -106,12 +112,15 @@ impl<'a> Batch<'_, 'a> {
                 taken.answers.receipt(self.tosser, to, item.packet, &receipt);
             }
         }
-        let Taken { answers, mut kept, passed } = taken;
+        let Taken { answers, mut kept, passed, counted } = taken;
         answers.publish(self.tosser, self.today.day, self.run)?;
         for ((by, packet, number), statement) in passed {
             if let Some(dir) = way::open(self.tosser.spool, &by)? {
                 way::keep_receipt(&dir, &packet, number, &statement, self.run, &mut kept)?;
             }
+        }
+        for (from, packet) in &counted {
+            complaints::count(self.tosser.spool, from, packet, self.today.day)?;
         }
         kept.wait()
     }
@@ -121,8 +130,15 @@ impl<'a> Batch<'_, 'a> {
     fn take_report(&self, by: &KnownNode, report: &Report, taken: &mut Taken<'a>, tell: Tell) -> durable::Result<()> {
         let Tosser { spool, nodes, .. } = *self.tosser;
         let Report { packet, statement } = report;
-        let (Some(dir), Ok(signed)) = (way::open(spool, &by.id())?, Signed::parse(statement)) else { return Ok(()) };
-        match way::read(&dir, packet)?.map(|record| record.origin) {
+        let Some(dir) = way::open(spool, &by.id())? else { return Ok(()) };
+        let origin = way::read(&dir, packet)?.map(|record| record.origin);
+        if let Ok((complainer, Complaint { reason, .. })) = Complaint::parse(statement) {
+            return self.take_complaint(packet, statement, origin, taken, &mut || {
+                tell(Event::Complaint { packet: *packet, by: complainer, reason });
+            });
+        }
+        let Ok(signed) = Signed::parse(statement) else { return Ok(()) };
+        match origin {
             Some(Origin::Ours(hops)) => {
                 let Some(number) = hop_of(&hops, &signed) else { return Ok(()) };
                 let known = way::receipt(&dir, packet, number)?.and_then(|known| Signed::parse(&known).ok());
@@ -147,6 +163,32 @@ impl<'a> Batch<'_, 'a> {
                     }
                 }
             }
+            Some(Origin::Rerouted { .. }) | None => {}
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Batch<'_, 'a> {
+    /// A complaint about a packet that we handed over: counted once, against the neighbour that brought it, and passed on to that.
+    /// `told`, where the packet is our own.
+    fn take_complaint(
+        &self,
+        packet: &PacketId,
+        statement: &[u8],
+        origin: Option<Origin>,
+        taken: &mut Taken<'a>,
+        told: &mut dyn FnMut(),
+    ) -> durable::Result<()> {
+        let Tosser { spool, nodes, .. } = *self.tosser;
+        match origin {
+            Some(Origin::Relayed { from, packet: before, .. }) => {
+                let Some(to) = nodes.node(&from) else { return Ok(()) };
+                if !complaints::is_counted(spool, &from, packet)? && taken.counted.insert((from, *packet)) {
+                    taken.answers.to(to).reports.push(Report { packet: before, statement: statement.to_vec() });
+                }
+            }
+            Some(Origin::Ours(_)) => told(),
             Some(Origin::Rerouted { .. }) | None => {}
         }
         Ok(())
@@ -178,7 +220,7 @@ impl Job<'_, '_> {
                 Some(dir) => way::read(&dir, packet)?,
                 None => None,
             };
-            if let Some(Record { origin: Origin::Relayed { from, packet, mark: about }, .. }) = record
+            if let Some(Record { origin: Origin::Relayed { from, packet, mark: Some(about) }, .. }) = record
                 && let Some(to) = nodes.node(&from)
             {
                 let receipt = Receipt { about, stage: Stage::Handed, why: String::new(), time: *time };

@@ -13,10 +13,11 @@ use mb_spool::deliver::{Delivery, FreeNames};
 use mb_spool::durable::{self, FileRef, Lock, LockGuard};
 use mb_spool::envelopes::{self, Read};
 use mb_spool::names::body_name;
+use mb_spool::paths::{self, Came};
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
+use mb_spool::sent;
 use mb_spool::{bad, bodies};
-use mb_spool::{paths, sent};
 use mb_wire::id::{PacketId, Root};
 
 use super::charge::Charges;
@@ -230,8 +231,9 @@ impl<'a> Batch<'_, 'a> {
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
         if let Some(trace) = &deliver.trace {
+            let came = Came { from: accepted.from.id(), trace: trace.clone(), letter: deliver.id };
             let (spool, day) = (self.tosser.spool, deliver.letter.end);
-            paths::keep(spool, day, &accepted.packet, trace, self.run, &mut stage.shared().barrier)?;
+            paths::keep(spool, day, &accepted.packet, &came, self.run, &mut stage.shared().barrier)?;
         }
         Ok(Fate::Staged(stage.stage(deliver, files, threads)?))
     }

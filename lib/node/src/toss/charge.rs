@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use mb_spool::layout::{Queue, Spool};
-use mb_spool::{bodies, durable, envelopes, relayed};
+use mb_spool::{bodies, complaints, durable, envelopes, relayed};
 use mb_wire::envelope::BodyName;
 use mb_wire::id::{NodeId, Root};
 
@@ -17,13 +17,15 @@ use crate::config::{KnownNode, Link};
 pub struct Charge {
     packet_count: u64,
     len: u64,
+    /// Complaints of receivers.
+    complaint_count: u64,
     sharing: HashMap<Root, u32>,
 }
 
 impl Charge {
     /// Reads the ticket of every packet that waits or was relayed.
     pub fn read(spool: &Spool, from: &NodeId) -> durable::Result<Charge> {
-        let mut charge = Charge::default();
+        let mut charge = Charge { complaint_count: complaints::of(spool, from)?, ..Charge::default() };
         for ticket in relayed::tickets(spool, from)? {
             charge.add(ticket.bodies.iter().map(|body| (body.root, body.size)));
         }
@@ -62,17 +64,27 @@ pub struct Charges(Mutex<BTreeMap<NodeId, Charge>>);
 impl Charges {
     /// Charges `from` for one more packet with these bodies, if it may have that.
     pub fn admit(&self, spool: &Spool, from: &KnownNode, bodies: &[BodyName]) -> durable::Result<bool> {
-        let mut charges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let charge = match charges.entry(from.id()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(Charge::read(spool, &from.id())?),
-        };
         let bodies = bodies.iter().map(|body| (body.root, body.size));
-        let admits = charge.admits(&from.link, bodies.clone());
-        if admits {
-            charge.add(bodies);
-        }
-        Ok(admits)
+        self.with(spool, &from.id(), |charge| {
+            let admits = charge.admits(&from.link, bodies.clone());
+            if admits {
+                charge.add(bodies);
+            }
+            admits
+        })
+    }
+
+    /// How many complaints there are about what `from` hands over.
+    pub fn complaints(&self, spool: &Spool, from: &NodeId) -> durable::Result<u64> {
+        self.with(spool, from, |charge| charge.complaint_count)
+    }
+
+    fn with<T>(&self, spool: &Spool, from: &NodeId, work: impl FnOnce(&mut Charge) -> T) -> durable::Result<T> {
+        let mut charges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(work(match charges.entry(*from) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(Charge::read(spool, from)?),
+        }))
     }
 }
 

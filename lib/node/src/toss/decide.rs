@@ -97,7 +97,8 @@ pub struct Deliver<'a> {
     pub author: &'a KnownNode,
     /// In an onion: what is taken off each body before it is opened.
     pub veils: Option<Veils>,
-    /// The trace of its path, if its author wants one: it holds, and leads here.
+    /// Of one that came by relays in the open: the trace of its path, which holds and leads here, or is empty if its author wants
+    /// none.
     pub trace: Option<Trace>,
 }
 
@@ -214,6 +215,9 @@ pub enum Refusal {
     /// As much of the neighbour is on its way as may be.
     #[error("{0} has as much here as it may ([link])")]
     TooMuchUnderWay(String),
+    /// Too many receivers complain of what the neighbour hands over.
+    #[error("nothing of {0} is relayed for now: too many complain of it ([relay] most_complaints)")]
+    Suspended(String),
     /// We do not know the author.
     #[error("written by a node that is not known here: {0}")]
     UnknownAuthor(NodeId),
@@ -265,6 +269,7 @@ impl Refusal {
             Refusal::DoubtedDate { .. }
             | Refusal::TooMuchWaiting(_)
             | Refusal::TooMuchUnderWay(_)
+            | Refusal::Suspended(_)
             | Refusal::Card { .. }
             | Refusal::FolderFull { .. }
             | Refusal::NoRoom { .. } => Class::Later,
@@ -368,7 +373,11 @@ fn deliver<'a>(
     if !author.accept.files {
         return Err(Refusal::NoFiles(author.name.clone()));
     }
-    let trace = letter.wants.trace.then_some(trace);
+    let is_relayed = from.id() != letter.author && veils.is_none();
+    let trace = match letter.wants.trace {
+        true => Some(trace),
+        false => is_relayed.then(Trace::default),
+    };
     Ok(Deliver { id, letter, author, veils, trace })
 }
 

@@ -15,10 +15,10 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, once, paths, relayed, roads, seen, sent, way};
+use mb_spool::{bad, batch, complaints, once, paths, relayed, roads, seen, sent, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
-use mb_wire::report::Receipt;
+use mb_wire::report::{Reason, Receipt};
 
 use crate::keys::ExchangeKeys;
 use charge::Charges;
@@ -32,7 +32,7 @@ mod charge;
 /// Packets under way go on.
 mod relay;
 /// Neighbours are told what became of what they brought.
-mod answer;
+pub(crate) mod answer;
 /// Packets of ours that nobody came for.
 mod reroute;
 /// Packets whose bodies are missing.
@@ -128,6 +128,15 @@ pub enum Event<'a> {
         by: NodeId,
         /// What it says.
         receipt: &'a Receipt,
+    },
+    /// Somebody complains of a packet of ours.
+    Complaint {
+        /// The packet.
+        packet: PacketId,
+        /// Who complains.
+        by: NodeId,
+        /// Why.
+        reason: Reason,
     },
     /// A packet was not processed; it went to `bad/`, or stays.
     Failed(&'a Failed),
@@ -274,6 +283,7 @@ impl Tosser<'_> {
         sent::forget_before(self.spool, today.day, run)?;
         relayed::sweep_all(self.spool)?;
         way::forget_before(self.spool, today.day)?;
+        complaints::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
         roads::sweep(self.spool, self.now)?;
         bad::sweep(self.spool, run)?;

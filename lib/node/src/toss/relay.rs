@@ -63,9 +63,15 @@ impl<'a> Batch<'_, 'a> {
         if let Some(until) = self.held_until(relay, came) {
             return Ok(Fate::Held(until));
         }
+        let (spool, from) = (self.tosser.spool, accepted.from);
+        if let Some(most) = from.relay.most_complaints
+            && self.charges.complaints(spool, &from.id())? >= most
+        {
+            return Err(Refusal::Suspended(from.name.clone()).into());
+        }
         // What waited has been charged for.
-        if !self.source.is_wait && !self.charges.admit(self.tosser.spool, accepted.from, &accepted.bodies)? {
-            return Err(Refusal::TooMuchUnderWay(accepted.from.name.clone()).into());
+        if !self.source.is_wait && !self.charges.admit(spool, from, &accepted.bodies)? {
+            return Err(Refusal::TooMuchUnderWay(from.name.clone()).into());
         }
         let secrets = self.tosser.secrets;
         let (envelope, bodies) = match &relay.veils {
@@ -167,10 +173,11 @@ impl<'a> Batch<'_, 'a> {
         Ok(())
     }
 
-    /// Where word of a packet is wanted: before it can leave, so that whatever is said of it finds its way back.
+    /// Before the packet can leave, so that whatever is said of it finds its way back. An onion leaves no way.
     fn note_way(&self, item: &Item, became: &PacketId) -> durable::Result<()> {
-        let (Some((accepted, relay)), Some(word)) = (relay_of(item), &item.word) else { return Ok(()) };
-        let origin = Origin::Relayed { from: accepted.from.id(), packet: item.packet, mark: word.mark };
+        let Some((accepted, relay)) = relay_of(item).filter(|(_, relay)| relay.veils.is_none()) else { return Ok(()) };
+        let mark = item.word.as_ref().map(|word| word.mark);
+        let origin = Origin::Relayed { from: accepted.from.id(), packet: item.packet, mark };
         let record = Record { end: relay.end.saturating_add(AFTER_DAYS), origin };
         way::note(self.tosser.spool, &relay.next.id(), became, &record, self.run, None)
     }

@@ -147,6 +147,7 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         | Event::Held { .. }
         | Event::Relayed { .. }
         | Event::Receipt { .. }
+        | Event::Complaint { .. }
         | Event::Rerouted { .. }
         | Event::Waits { .. }
         | Event::Dropped(_)

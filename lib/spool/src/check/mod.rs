@@ -26,6 +26,7 @@ use std::sync::{Mutex, PoisonError};
 use mb_wire::id::{NodeId, Root};
 
 use crate::called;
+use crate::complaints::COMPLAINTS;
 use crate::durable::{self, DirRef, Entry, Kind};
 use crate::layout::{PART, Spool};
 use crate::names::Name;
@@ -168,6 +169,9 @@ impl Walk<'_> {
             Some("tx" | "sent") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
             Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            Some(COMPLAINTS) => self.each(dir, place, entry, |walk, dir, place, entry| {
+                walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
+            }),
             Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
             Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
