@@ -24,6 +24,7 @@ help:
 	@echo 'make build              the programs, into $(BUILT)/release'
 	@echo 'make demo               three nodes, a folder as the stick, every byte compared'
 	@echo 'make call-demo          two nodes, calls over tcp, a pipe and ssh, every byte compared'
+	@echo 'make onion-demo         five nodes, a hub and an onion through three relays, every byte compared'
 	@echo 'make test [STRICT=1]    all tests; STRICT=1: a skipped one is a failure'
 	@echo 'make test-deps          installs what the tests use (Debian, as root)'
 	@echo 'make check              format, clippy, documentation, tests'
@@ -118,6 +119,10 @@ demo: build
 .PHONY: call-demo
 call-demo: build
 	examples/call.sh $(BUILT)/release
+
+.PHONY: onion-demo
+onion-demo: build
+	examples/onion.sh $(BUILT)/release
 
 # Install
 

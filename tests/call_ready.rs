@@ -1,4 +1,4 @@
-//! What is ready to run in `examples/`: the script that shows calls, the units for systemd. Each is tried as it is.
+//! What is ready to run in `examples/`: the scripts that show calls and onions, the units for systemd. Each is tried as it is.
 
 mod common;
 
@@ -56,23 +56,38 @@ fn free_port() -> u16 {
     socket.local_addr().expect("it has an address").port()
 }
 
-/// Shows: the "Done when" of calls.
-#[test]
-fn call_sh_calls_over_tcp_a_pipe_and_ssh_and_every_byte_arrives() {
+/// What the script of `examples/` says, which must succeed and leave nothing behind.
+fn show(name: &str, operands: &[&str]) -> String {
     let world = World::new();
     let place = world.make_dir("tmp");
-    let mut command = Command::new(example("call.sh"));
-    command.arg(programs()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new(example(name));
+    command.arg(programs()).args(operands).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", world.path("")).env("TMPDIR", &place).stdin(Stdio::null());
     let output = command.output().expect("it starts");
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}{errors}");
-    for line in ["tcp: one call", "tcp: a call was killed", "pipe: one call", "Every byte is what was sent"] {
-        assert!(said.contains(line), "{line}\n{said}{errors}");
-    }
     assert_eq!(fs::read_dir(&place).expect("the folder is there").count(), 0, "it leaves something behind");
+    format!("{said}{errors}")
+}
+
+/// Shows: the "Done when" of calls.
+#[test]
+fn call_sh_calls_over_tcp_a_pipe_and_ssh_and_every_byte_arrives() {
+    let said = show("call.sh", &[]);
+    for line in ["tcp: one call", "tcp: a call was killed", "pipe: one call", "Every byte is what was sent"] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
     if !said.contains("ssh: one call") {
         skip("sshd, in examples/call.sh");
+    }
+}
+
+/// Shows: the "Done when" of relays. The script itself fails where something is not as it tells.
+#[test]
+fn onion_sh_sends_by_a_hub_and_through_three_relays_and_every_byte_arrives() {
+    let said = show("onion.sh", &["2"]);
+    for line in ["nothing was copied", "and the body once", "stops        the rest is", "Every byte is what was sent"] {
+        assert!(said.contains(line), "{line}\n{said}");
     }
 }
 
