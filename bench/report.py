@@ -28,7 +28,8 @@ def results(place_index, measured, gib):
         if step.packet_count:
             rows += call_rows(step, nncp, ours, gib)
         if step.weighs_stick:
-            rows.append(bytes_row(step.targets[place_index], nncp, ours))
+            rows.append(bytes_row(step.bytes_target, nncp, ours))
+        rows += limit_rows(step, nncp, ours)
     return table(head, rows)
 
 
@@ -56,6 +57,20 @@ def call_rows(step, nncp, ours, gib):
         shown = [f"{one:.1f} s" for one in work]
         verdict = at_most(work[1], step.most_cpu, f"at most {step.most_cpu} s")
         rows.append(["– CPU of both ends for each GiB", *shown, "", *verdict])
+    return [[*row, *[""] * 5] for row in rows]
+
+
+def limit_rows(step, nncp, ours):
+    """What else is promised of a step: CPU beside NNCP's, memory."""
+    rows = []
+    if step.most_cpu_ratio:
+        ratio = quotient([one.cpu for one in ours], [one.cpu for one in nncp])
+        shown = [show(median(one.cpu for one in side)) for side in (nncp, ours)]
+        verdict = at_most(ratio, step.most_cpu_ratio, f"at most {step.most_cpu_ratio}")
+        rows.append(["– CPU, and ours / NNCP", *shown, f"{ratio:.2f}", *verdict])
+    if step.most_peak_mib:
+        verdict = at_most(float(peak(ours)), step.most_peak_mib, f"at most {step.most_peak_mib}")
+        rows.append(["– peak MiB", peak(nncp), peak(ours), "", *verdict])
     return [[*row, *[""] * 5] for row in rows]
 
 

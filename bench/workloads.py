@@ -29,11 +29,16 @@ class Step:
     times: int = 1
     prepare: Callable = nothing
     check: Callable = nothing
+    # What lies on the stick afterwards is weighed, with a target of its own.
     weighs_stick: bool = False
+    bytes_target: Optional[float] = None
     # A call moves so many packets to a listener; 0: no call.
     packet_count: int = 0
     # Of a call: CPU seconds for each GiB, both ends, at most.
     most_cpu: Optional[float] = None
+    # CPU seconds, ours over NNCP's, and our peak, at most.
+    most_cpu_ratio: Optional[float] = None
+    most_peak_mib: Optional[float] = None
 
     def script(self, side):
         return getattr(self, side.name)
@@ -46,6 +51,8 @@ class Chain:
     # Room needed, in units of the large file, beside the input.
     room: float
     recipients: tuple = ("south",)
+    # Nodes between north and the recipients.
+    relays: tuple = ()
     files: dict = field(default_factory=dict)
     prepare: Callable = nothing
     # Only for its peak memory, and only on the memory file system.
@@ -185,6 +192,7 @@ TEN = Chain(
             " && nncp-xfer -cfg north.hjson -quiet -mkdir -tx stick",
             (8, 8),
             weighs_stick=True,
+            bytes_target=8,
         )
     ],
     room=11.2,

@@ -1,7 +1,7 @@
 """The two sides of every comparison: hosts of ours and hosts of NNCP, set up alike in a folder each.
 
-Hosts: "north" sends, "south" (and where asked "node2" to "node10") receives. A side's folder has for each of them
-what it needs, and `stick`. Commands run with that folder as the current one, so that they read as a user types them;
+Hosts: "north" sends, "south" (or where asked others, "node2" and so on) receives, and relays may be between. A side's
+folder has for each of them what it needs, and `stick`. Commands run with that folder as the current one, so that they read as a user types them;
 `../files` is the input, the same for both. In a call, south listens on `$PORT`.
 """
 
@@ -25,13 +25,15 @@ class Side:
         self.env = {"PATH": path, "HOME": str(self.folder), "LC_ALL": "C"}
         self.stick = self.folder / "stick"
 
-    def fresh(self, recipients=("south",)):
-        """New hosts with empty spools, which know each other, and an empty stick."""
+    def fresh(self, recipients=("south",), relays=()):
+        """New hosts with empty spools and an empty stick. Recipients know north and the relays, and these know all."""
         self.remove()
         self.folder.mkdir()
         self.stick.mkdir()
         self.env["PORT"] = str(free_port())
-        self.make_hosts(recipients)
+        near = ("north", *relays)
+        hosts = (*near, *recipients)
+        self.make_hosts({host: [other for other in (hosts if host in near else near) if other != host] for host in hosts})
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -50,14 +52,14 @@ class Side:
 class Ours(Side):
     name = "ours"
 
-    def make_hosts(self, recipients):
+    def make_hosts(self, known):
+        """`known`: {host: those that it knows}."""
         cards = {}
-        for host in ("north", *recipients):
+        for host in known:
             self.run("mb-init", "-C", host, "--name", host, "--spool", str(self.folder / f"{host}-spool"))
             cards[host] = self.run("mb-node", "-C", host, "card")
-        for host in recipients:
-            self.run("mb-node", "-C", "north", "add", stdin=cards[host])
-            self.run("mb-node", "-C", host, "add", stdin=cards["north"])
+        for host, others in known.items():
+            self.run("mb-node", "-C", host, "add", stdin="".join(cards[other] for other in others))
 
     def incoming(self):
         return self.folder / "south-spool/incoming/north"
@@ -72,6 +74,10 @@ class Ours(Side):
 
     def check_spool(self):
         self.run("mb-check", "-C", "south")
+
+    def packets_on_stick(self):
+        """Envelopes: bodies are elsewhere on it."""
+        return sum(path.is_file() for path in self.stick.glob("mailbag/mbn1*/*/*"))
 
     def bodies_shared(self):
         """How many packets at south share the body of each."""
@@ -100,11 +106,10 @@ class Nncp(Side):
     PUBLIC = ("id", "exchpub", "signpub", "noisepub")
     SECRET = ("exchprv", "signprv", "noiseprv")
 
-    def make_hosts(self, recipients):
-        keys = {host: self.new_keys() for host in ("north", *recipients)}
-        self.write_config("north", keys, recipients)
-        for host in recipients:
-            self.write_config(host, keys, ("north",))
+    def make_hosts(self, known):
+        keys = {host: self.new_keys() for host in known}
+        for host, others in known.items():
+            self.write_config(host, keys, others)
         self.north_id = keys["north"]["id"]
 
     def new_keys(self):
@@ -141,6 +146,9 @@ class Nncp(Side):
         """Packets whose checksum is yet to be looked at, or that have come in part, have longer names."""
         folder = self.folder / "south" / self.north_id / "rx"
         return sum(len(name) == 52 for name in os.listdir(folder)) if folder.is_dir() else 0
+
+    def packets_on_stick(self):
+        return sum(path.is_file() for path in self.stick.rglob("*"))
 
     def check_spool(self):
         self.run("nncp-check", "-cfg", "south.hjson", "-quiet")
