@@ -1,8 +1,8 @@
 """The two sides of every comparison: hosts of ours and hosts of NNCP, set up alike in a folder each.
 
 Hosts: "north" sends, "south" (or where asked others, "node2" and so on) receives, and relays may be between. A side's
-folder has for each of them what it needs, and `stick`. Commands run with that folder as the current one, so that they read as a user types them;
-`../files` is the input, the same for both. In a call, south listens on `$PORT`.
+folder has for each of them what it needs, and `stick`. Commands run with that folder as the current one, so that they
+read as a user types them; `../files` is the input, the same for both. In a call, south listens on `$PORT`.
 """
 
 import os
