@@ -19,6 +19,7 @@ try:
     from cryptography.exceptions import InvalidSignature, InvalidTag
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 except ImportError:
@@ -41,8 +42,10 @@ def need(rule, otherwise):
 def item(data, at, depth=0):
     """The item at an offset, and the offset behind it.
 
-    Null and booleans occur in no structure (the stamp is compared as a byte), so of major type 7 nothing is taken."""
+    Null occurs in no structure (the stamp is compared as a byte), so of major type 7 only booleans are taken."""
     need(at < len(data), "CBOR: cut short")
+    if data[at] in (0xF4, 0xF5):
+        return data[at] == 0xF5, at + 1
     major, short = data[at] >> 5, data[at] & 31
     at += 1
     if short < 24:
@@ -96,6 +99,8 @@ def encode(value):
         power = next(power for power in range(4) if number < 1 << (8 << power))
         return bytes([major << 5 | 24 + power]) + number.to_bytes(1 << power, "big")
 
+    if type(value) is bool:
+        return b"\xf5" if value else b"\xf4"
     if type(value) is int:
         return head(0, value) if value >= 0 else head(1, -1 - value)
     if type(value) is bytes:
@@ -154,6 +159,23 @@ def record(optional=(), **columns):
     return check
 
 
+def one_of(**kinds):
+    """A map of one entry, whose key says what the value is."""
+
+    def check(value):
+        need(type(value) is dict and len(value) == 1, "not a map of one entry")
+        [(kind, entry)] = value.items()
+        need(kind in kinds, f"content of another kind: {kind!r:.40}")
+        return {kind: kinds[kind](entry)}
+
+    return check
+
+
+def true(value):
+    need(value is True, "not true")
+    return value
+
+
 def text(pattern):
     def check(value):
         need(type(value) is str and re.fullmatch(pattern, value), f"text is not {pattern}")
@@ -194,6 +216,16 @@ def unseal(key, sealed, aad=b"", nonce=bytes(12)):
         return ChaCha20Poly1305(key).decrypt(nonce, sealed, aad)
     except InvalidTag:
         raise Refused("does not open under this key") from None
+
+
+def stream(key, length):
+    """ChaCha20 alone. The package wants the counter, 4 bytes, before the nonce; both are 0."""
+    return Cipher(algorithms.ChaCha20(key, bytes(16)), None).encryptor().update(bytes(length))
+
+
+def xor(one, other):
+    need(len(one) == len(other), "XOR of different lengths")
+    return bytes(a ^ b for a, b in zip(one, other))
 
 
 def x25519(private, public):
@@ -469,10 +501,29 @@ PREFIX = record(
     bodies=rows(0, 1024, row(ROOT, body_size)),
     commit=octets(32),
 )
+
+
+def payload(value):
+    """Of one length from hop to hop: that of section 10."""
+    octets(0, 262_144)(value)
+    need(size_class(len(value)) == len(value), "a payload whose length is no size class")
+    return value
+
+
+ROUTED = record(
+    key=octets(8),
+    tag=octets(32),
+    block=octets(2048),
+    share=KEY,
+    commit=octets(32),
+    payload=payload,
+)
 INNER = record(
+    ask=true,
     sig=octets(64),
     hops=number(1, 16),
-    content=record(letter=SIGNED),
+    content=one_of(letter=SIGNED, routed=ROUTED, confirm=rows(1, 512, octets(32))),
+    optional=("ask",),
     **{"from": ID},
 )
 
@@ -507,16 +558,42 @@ def read_prefix(case):
     return {"packet": packet_id(file), "prefix": show_prefix(prefix)}
 
 
-def schedule(z, context, share, public, node):
-    """Key and commitment."""
+def extract(z, context, share, public, node):
+    """x, from which all keys come."""
     parts = (b"\x01", context, share, public, node, z)  # the first is the suite
-    x = H("mailbag/1 seal", b"".join(map(lp, parts)))
-    return K(x, "mailbag/1 key"), K(x, "mailbag/1 commit")
+    return H("mailbag/1 seal", b"".join(map(lp, parts)))
 
 
-def hop_message(prefix_bytes, sender, to, hops, content):
-    parts = H("mailbag/1 prefix", prefix_bytes), sender, to, bytes([hops]), H("mailbag/1 hop", content)
-    return b"".join(parts)
+def agree(private, context, share, commit, node):
+    """The reader's x; compares the commitment."""
+    x = extract(x25519(private, share), context, share, x25519_public(private), node)
+    need(K(x, "mailbag/1 commit") == commit, "the commitment is another")
+    return x
+
+
+def filled(head, content):
+    """What is sealed behind a head: length, content, and zeros up to the size class."""
+    plain = len(content).to_bytes(4, "big") + content
+    return plain.ljust(size_class(len(head) + len(plain) + 16) - len(head) - 16, b"\0")
+
+
+def open_filled(x, file, start):
+    """The content that is sealed behind the first bytes of a file."""
+    plain = unseal(K(x, "mailbag/1 key"), file[start:], file[:start])
+    size = int.from_bytes(plain[:4], "big")
+    need(4 + size <= len(plain), "inner is longer than what holds it")
+    need(size_class(start + 4 + size + 16) == len(file), "padded to another size class")
+    need(not any(plain[4 + size :]), "padding that is not zero")
+    return plain[4 : 4 + size]
+
+
+def terms(inner):
+    return bytes([inner["hops"] + (128 if "ask" in inner else 0)])
+
+
+def hop_message(prefix_bytes, to, inner):
+    content = H("mailbag/1 hop", encode(inner["content"]))
+    return H("mailbag/1 prefix", prefix_bytes) + inner["from"] + to + terms(inner) + content
 
 
 def read_envelope(case):
@@ -527,53 +604,54 @@ def read_envelope(case):
     public = x25519_public(private)
     need(prefix["to"] == from_node_text(case["to"]), "it is for another node")
     need(prefix["tag"] == key_tag(public), "it is for another key")
-    key, commit = schedule(x25519(private, prefix["share"]), b"envelope", prefix["share"], public, prefix["to"])
-    need(commit == prefix["commit"], "the commitment is another")
-    plain = unseal(key, file[start:], file[:start])
-    # The padding.
-    size = int.from_bytes(plain[:4], "big")
-    need(4 + size <= len(plain), "inner is longer than what holds it")
-    need(size_class(start + 4 + size + 16) == len(file), "padded to another size class")
-    need(not any(plain[4 + size :]), "padding that is not zero")
-    # Inner and its hop signature.
-    inner = INNER(decode(plain[4 : 4 + size]))
+    x = agree(private, b"envelope", prefix["share"], prefix["commit"], prefix["to"])
+    inner = INNER(decode(open_filled(x, file, start)))
     sender = bytes.fromhex(case["sender"])
     need(node_id(sender) == inner["from"], "it comes from another node")
-    content = encode(inner["content"])
-    message = hop_message(prefix_bytes, inner["from"], prefix["to"], inner["hops"], content)
-    verify(sender, "mailbag/1 hop", message, inner["sig"])
-    signed, letter = open_letter(inner["content"]["letter"], bytes.fromhex(case["author"]), prefix)
+    verify(sender, "mailbag/1 hop", hop_message(prefix_bytes, prefix["to"], inner), inner["sig"])
     found = {
         "packet": packet_id(file),
         "prefix": show_prefix(prefix),
         "from": node_text(inner["from"]),
         "hops": inner["hops"],
-        "letter": {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter),
     }
-    if "sender_seed" in case:  # then the two nodes can write the same file again
-        s, again = write_envelope(case, prefix, inner, letter, public)
+    found |= {"ask": True} if "ask" in inner else {}
+    [(kind, content)] = inner["content"].items()
+    if kind == "letter":
+        frame = prefix["to"], prefix["end"], list_hash(prefix["bodies"])
+        signed, letter = open_letter(content, bytes.fromhex(case["author"]), *frame)
+        found["letter"] = {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter)
+    elif kind == "routed":
+        found["routed"] = show_routed(content)
+    else:
+        need(not prefix["bodies"], "a confirmation with bodies")
+        found["confirm"] = [b32(packet) for packet in content]
+    if "sender_seed" in case:  # then the nodes can write the same file again
+        content = inner["content"] if kind != "letter" else {"letter": sign_letter(case["author_seed"], letter)}
+        s, again = write_envelope(case["sender_seed"], prefix, inner, content, public)
         found |= {"coins": s.hex(), "file": again.hex()}
     return found
 
 
-def write_envelope(case, prefix, inner, letter, public):
-    """The private half of the share, and the file, as the rule for coins has it."""
-    sender, author = (Secrets(bytes.fromhex(case[who])) for who in ("sender_seed", "author_seed"))
+def sign_letter(author_seed, letter):
+    author = Secrets(bytes.fromhex(author_seed))
     signed = encode(letter | {"author": author.id})
-    content = {"letter": [signed, author.sign("mailbag/1 letter", signed)]}
+    return [signed, author.sign("mailbag/1 letter", signed)]
+
+
+def write_envelope(sender_seed, prefix, inner, content, public):
+    """The private half of the share, and the file, as the rule for coins has it."""
+    sender = Secrets(bytes.fromhex(sender_seed))
     core = {key: value for key, value in prefix.items() if key not in ("share", "commit")}
-    sealed = sender.id + bytes([inner["hops"]]) + encode(content)
+    written = {key: inner[key] for key in ("ask", "hops") if key in inner} | {"from": sender.id, "content": content}
+    sealed = sender.id + terms(inner) + encode(content)
     s = K(sender.coin_secret, "mailbag/1 coins", lp(encode(core)) + lp(public) + sealed)
     share = x25519_public(s)
-    key, commit = schedule(x25519(s, public), b"envelope", share, public, prefix["to"])
-    prefix_bytes = encode(core | {"share": share, "commit": commit})
-    message = hop_message(prefix_bytes, sender.id, prefix["to"], inner["hops"], encode(content))
-    signature = sender.sign("mailbag/1 hop", message)
-    written = encode({"sig": signature, "from": sender.id, "hops": inner["hops"], "content": content})
+    x = extract(x25519(s, public), b"envelope", share, public, prefix["to"])
+    prefix_bytes = encode(core | {"share": share, "commit": K(x, "mailbag/1 commit")})
+    written["sig"] = sender.sign("mailbag/1 hop", hop_message(prefix_bytes, prefix["to"], written))
     clear = encode(prefix_bytes) + b"\xf6"
-    plain = len(written).to_bytes(4, "big") + written
-    plain = plain.ljust(size_class(len(clear) + len(plain) + 16) - len(clear) - 16, b"\0")
-    return s, clear + seal(key, plain, clear)
+    return s, clear + seal(K(x, "mailbag/1 key"), filled(clear, encode(written)), clear)
 
 
 # ---- 5. Body ---------------------------------------------------------------------------------------------------------
@@ -674,14 +752,19 @@ LETTER = record(
 )
 
 
-def open_letter(signed_letter, author, prefix):
+def list_hash(bodies):
+    return H("mailbag/1 list", b"".join(root + size.to_bytes(8, "big") for root, size in bodies))
+
+
+def open_letter(signed_letter, author, to, end, bodies):
+    """What it lies in says whom it is for, a day, and the hash of a list of bodies."""
     signed, signature = signed_letter
     letter = LETTER(decode(signed))
     need(node_id(author) == letter["author"], "the letter is another author's")
     verify(author, "mailbag/1 letter", signed, signature)
-    need(letter["to"] == prefix["to"], "the letter is for another node")
-    need(prefix["end"] <= letter["end"], "the prefix ends later than the letter")
-    need([body[:2] for body in letter["bodies"]] == prefix["bodies"], "the bodies are not the prefix's")
+    need(letter["to"] == to, "the letter is for another node")
+    need(end <= letter["end"], "what it lies in ends later than the letter")
+    need(list_hash(body[:2] for body in letter["bodies"]) == bodies, "the bodies are not those of what it lies in")
     need(("inline" in letter) == (not letter["bodies"]), "inline and bodies, or neither")
     for _, size, _, length, codec in letter["bodies"]:
         need(plain_size(size) >= (length if codec == 0 else 1), "a body is too short for its range")
@@ -791,6 +874,186 @@ def read_exchangekey(case):
     return {"private": private.hex(), "public": file["public"].hex(), "tag": b32(key_tag(file["public"]))}
 
 
+# ---- 10. Routes ------------------------------------------------------------------------------------------------------
+
+SLOTS, SLOT = 8, 256
+BLOCK = SLOTS * SLOT
+LAST, ONION, RECEIPT = 1, 2, 4
+WEEK = 7 * 86_400
+
+
+def show_routed(routed):
+    return {key: b32(value) if key == "key" else value.hex() for key, value in routed.items()}
+
+
+def block_stream(x):
+    return stream(K(x, "mailbag/1 block"), BLOCK + SLOT)
+
+
+def block_tag(x, block):
+    return K(K(x, "mailbag/1 mac"), "mailbag/1 slot", block)
+
+
+def pay(x, payload):
+    return xor(payload, stream(K(x, "mailbag/1 pay"), len(payload)))
+
+
+def veil(x, files):
+    """All bodies of an onion with what one hop puts on them."""
+    keys = (K(x, "mailbag/1 veil", n.to_bytes(8, "big")) for n in range(len(files)))
+    return [xor(file, stream(key, len(file))) for key, file in zip(keys, files)]
+
+
+def body_name(file):
+    leaves = [H("mailbag/1 leaf", file[start : start + CHUNK]) for start in range(0, len(file), CHUNK)]
+    return [tree_root(len(file), leaves), len(file)]
+
+
+def cut(data, *lengths):
+    """Pieces of these lengths."""
+    pieces = []
+    for length in lengths:
+        pieces.append(data[:length])
+        data = data[length:]
+    return pieces
+
+
+def open_slot(slot):
+    node, key, share, commit, tag, load, arriving, leaving, end, nice, flags, hold, zeros = cut(
+        slot, 32, 8, 32, 32, 32, 32, 32, 32, 4, 1, 1, 4, 14
+    )
+    end, nice, flags, hold = (int.from_bytes(value, "big") for value in (end, nice, flags, hold))
+    need(not any(zeros), "a slot's end is not zero")
+    need(flags & ~(LAST | ONION | RECEIPT) == 0, "other flags")
+    need(flags & (ONION | RECEIPT) != ONION | RECEIPT, "an onion asks for no receipts")
+    need(nice >= 1, "nice is 0")
+    need(hold <= WEEK, "held for more than 7 days")
+    onion, last = bool(flags & ONION), bool(flags & LAST)
+    need(onion or arriving == leaving, "other bodies leave than come, and it is no onion")
+    if last:
+        need(not any(slot[:136]), "something for a next hop in the last slot")
+        need(hold == 0, "held at the last hop")
+    else:
+        need(any(node), "no next hop")
+    known = {"load": load, "arriving": arriving, "leaving": leaving, "end": end, "nice": nice, "hold": hold}
+    following = None if last else {"key": key, "share": share, "commit": commit, "tag": tag}
+    return known | {"onion": onion} | ({} if last else {"next": node}), following
+
+
+def show_slot(slot):
+    shown = {key: value.hex() if type(value) is bytes else value for key, value in slot.items()}
+    return shown | ({"next": node_text(slot["next"])} if "next" in slot else {})
+
+
+def read_hop(hop, routed, files):
+    """What one hop finds: its slot, the same for the next hop or None, the payload and the bodies as they leave."""
+    own, private = from_node_text(hop["to"]), bytes.fromhex(hop["exchange"])
+    need(routed["key"] == key_tag(x25519_public(private)), "it is for another key")
+    x = agree(private, b"route", routed["share"], routed["commit"], own)
+    need(block_tag(x, routed["block"]) == routed["tag"], "the tag is another")
+    opened = xor(routed["block"] + bytes(SLOT), block_stream(x))
+    slot, following = open_slot(opened[:SLOT])
+    need(H("mailbag/1 load", routed["payload"]) == slot["load"], "the payload is another")
+    bodies = [[from_b32(body["root"], 32), body["size"]] for body in hop["bodies"]]
+    need(list_hash(bodies) == slot["arriving"], "the bodies are others")
+    need(hop["end"] <= slot["end"], "the prefix ends later than the slot")
+    if files is not None:
+        need([body_name(file) for file in files] == bodies, "the files are not the bodies that came")
+        files = veil(x, files) if slot["onion"] else files
+        need(list_hash(map(body_name, files)) == slot["leaving"], "the files are not the bodies that leave")
+    payload = pay(x, routed["payload"])
+    return slot, following and following | {"block": opened[SLOT:], "payload": payload}, payload, files
+
+
+def read_route(case):
+    """Each hop reads what the one before it made; the first what the case gives."""
+    first = case["hops"][0]
+    routed = {key: bytes.fromhex(value) for key, value in first["routed"].items() if key != "key"}
+    routed = ROUTED(routed | {"key": from_b32(first["routed"]["key"], 8)})
+    files = [bytes.fromhex(file) for file in first["files"]] if "files" in first else None
+    slots, hops = [], []
+    for hop in case["hops"]:
+        shown = {key: hop[key] for key in ("to", "exchange", "end", "bodies")} | {"routed": show_routed(routed)}
+        shown |= {"files": [file.hex() for file in files]} if files is not None else {}
+        slot, routed, payload, files = read_hop(hop, routed, files)
+        slots.append(slot)
+        hops.append(shown | {"slot": show_slot(slot)})
+    if routed is not None:  # what is given ends before the last hop
+        return {"hops": hops}
+    # The letter, sealed to the same key.
+    own, private = from_node_text(hop["to"]), bytes.fromhex(hop["exchange"])
+    x = agree(private, b"letter", payload[:32], payload[32:64], own)
+    signed_letter = SIGNED(decode(open_filled(x, payload, 64)))
+    frame = own, slot["end"], slot["leaving"]
+    signed, letter = open_letter(signed_letter, bytes.fromhex(case["author"]), *frame)
+    found = {"hops": hops, "letter": {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter)}
+    if files is not None:
+        keys = (body[2] for body in letter["bodies"])
+        found["plain"] = [unseal(key, file, nonce=nonce(0, True)).hex() for key, file in zip(keys, files)]
+    if "author_seed" in case:  # then the author can make the same again
+        coins, letter_coins, again = write_route(case, slots, letter)
+        hops[0]["routed"] = show_routed(again)
+        found["coins"] = letter_coins.hex()
+        for hop, s in zip(hops, coins):
+            hop["coins"] = s.hex()
+    return found
+
+
+def write_route(case, slots, letter):
+    """The private halves of the shares, that of the letter, and what is handed to the first hop."""
+    author, salt = Secrets(bytes.fromhex(case["author_seed"])), bytes.fromhex(case["salt"])
+    readers = [(x25519_public(bytes.fromhex(hop["exchange"])), from_node_text(hop["to"])) for hop in case["hops"]]
+
+    def coins(purpose, data=b""):
+        return K(author.coin_secret, "mailbag/1 coins", lp(purpose) + salt + data)
+
+    all_coins = [coins(b"route", bytes([i]) + lp(public) + node) for i, (public, node) in enumerate(readers)]
+    xs = [
+        extract(x25519(s, public), b"route", x25519_public(s), public, node)
+        for s, (public, node) in zip(all_coins, readers)
+    ]
+    # The letter, under the keystreams of all hops: one payload for each.
+    signed_letter = encode(sign_letter(case["author_seed"], letter))
+    public, node = readers[-1]
+    s = coins(b"letter", lp(public) + node + signed_letter)
+    share = x25519_public(s)
+    x = extract(x25519(s, public), b"letter", share, public, node)
+    head = share + K(x, "mailbag/1 commit")
+    payloads = [head + seal(K(x, "mailbag/1 key"), filled(head, signed_letter), head)]
+    for x in reversed(xs):
+        payloads.insert(0, pay(x, payloads[0]))
+    # What the zeros of the hops before the last one have become there.
+    count, filler = len(xs), b""
+    for i, x in enumerate(xs[:-1], 1):
+        filler = xor(filler + bytes(SLOT), block_stream(x)[BLOCK + SLOT - SLOT * i :])
+    following = None
+    for i, x in reversed(list(enumerate(xs))):
+        slot = write_slot(slots[i], readers[i + 1][1] if following else None, following, payloads[i])
+        if following:
+            block = xor(slot + following["block"][: BLOCK - SLOT], block_stream(x)[:BLOCK])
+        else:
+            random = stream(coins(b"filler"), SLOT * (SLOTS - count))
+            block = xor(slot + random, block_stream(x)[: BLOCK + SLOT - SLOT * count]) + filler
+        following = {
+            "key": key_tag(readers[i][0]),
+            "tag": block_tag(x, block),
+            "block": block,
+            "share": x25519_public(all_coins[i]),
+            "commit": K(x, "mailbag/1 commit"),
+            "payload": payloads[i],
+        }
+    return all_coins, s, following
+
+
+def write_slot(terms, node, following, payload):
+    """The terms are those that were read: days, nice, and what bodies come and leave."""
+    after = [node] + [following[key] for key in ("key", "share", "commit", "tag")] if following else [bytes(136)]
+    flags = (0 if following else LAST) + (ONION if terms["onion"] else 0)
+    parts = after + [H("mailbag/1 load", payload), terms["arriving"], terms["leaving"], terms["end"].to_bytes(4, "big")]
+    parts += [bytes([terms["nice"], flags]), terms["hold"].to_bytes(4, "big"), bytes(14)]
+    return b"".join(parts)
+
+
 # ---- The cases -------------------------------------------------------------------------------------------------------
 
 # How each kind is read, and its fields that are input: all others are values that have to come out. A reader may return
@@ -804,6 +1067,7 @@ KINDS = {
     "statement": (read_statement, ("statement",)),
     "prefix": (read_prefix, ("file",)),
     "envelope": (read_envelope, ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")),
+    "route": (read_route, ("author", "author_seed", "salt")),
     "body": (read_body, ("root", "size", "key", "body", "chunks", "cut")),
     "folder": (read_folder, ("payload",)),
     "nodekey": (read_nodekey, ("secret", "sealed", "passphrase")),

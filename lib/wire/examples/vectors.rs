@@ -10,6 +10,8 @@ mod bodies;
 pub mod build;
 #[path = "vectors/cards.rs"]
 mod cards;
+#[path = "vectors/contents.rs"]
+mod contents;
 #[path = "vectors/draft.rs"]
 mod draft;
 #[path = "vectors/envelopes.rs"]
@@ -24,13 +26,27 @@ mod keys;
 mod letters;
 #[path = "vectors/prefixes.rs"]
 mod prefixes;
+#[path = "vectors/road.rs"]
+mod road;
+#[path = "vectors/routes.rs"]
+mod routes;
 
 use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 8] =
-        [keys::all, cards::all, prefixes::all, envelopes::all, inners::all, letters::all, bodies::all, folders::all];
+    let parts: [fn() -> Vec<Vector>; 10] = [
+        keys::all,
+        cards::all,
+        prefixes::all,
+        envelopes::all,
+        inners::all,
+        contents::all,
+        letters::all,
+        routes::all,
+        bodies::all,
+        folders::all,
+    ];
     parts.iter().flat_map(|part| part()).collect()
 }
 

@@ -9,15 +9,19 @@ mod generator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use ciborium::Value as Cbor;
 use generator::build::hex;
 use mb_wire::body::{BodyKey, CHUNK_LEN, chunk_count, leaves, plain_len, root};
 use mb_wire::card::Card;
-use mb_wire::envelope::{BodyName, Content, Prefix, Wrap, open, packet_id, read_prefix, wrap};
+use mb_wire::cbor;
+use mb_wire::envelope::{BodyName, Content, Prefix, Wrap, list_hash, open, packet_id, read_prefix, wrap};
 use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{KeyTag, LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
 use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
+use mb_wire::report::Report;
+use mb_wire::route::{Here, Onward, Route, RouteError, Routed, Step, Terms, Veils};
 use mb_wire::seal::Address;
 use mb_wire::sealed::open_sealed_seed;
 use mb_wire::size::{class, padme};
@@ -96,6 +100,7 @@ fn read(vector: &Json) -> Reading {
         "statement" => statement(vector),
         "prefix" => prefix_only(vector),
         "envelope" => envelope(vector),
+        "route" => route(vector),
         "body" => body(vector),
         "folder" => folder(vector),
         "nodekey" => node_key(vector),
@@ -144,6 +149,13 @@ fn hashes(vector: &Json) -> Reading {
             Label::Leaf,
             Label::Join,
             Label::Root,
+            Label::Mac,
+            Label::Block,
+            Label::Pay,
+            Label::Veil,
+            Label::Slot,
+            Label::Load,
+            Label::List,
             Label::Stmt,
             Label::Ident,
             Label::Call,
@@ -151,6 +163,7 @@ fn hashes(vector: &Json) -> Reading {
             Label::Store,
             Label::Once,
             Label::Input,
+            Label::Seen,
         ];
         let label = labels.into_iter().find(|label| label.as_str() == text_of(entry, "label")).unwrap();
         let mut out = entry.clone();
@@ -250,30 +263,212 @@ fn envelope(vector: &Json) -> Reading {
     let key = ExchangeSecret::from_random(fixed(vector, "exchange"));
     let to: NodeId = text_of(vector, "to").parse().unwrap();
     let opened = open(&file, to, |tag| (tag == key.tag()).then_some(&key)).map_err(words)?;
-    let (prefix, from, hops) = (opened.prefix.clone(), opened.from, opened.hops);
+    let (prefix, from, hops, ask) = (opened.prefix.clone(), opened.from, opened.hops, opened.ask);
     let content = opened.verify_hop(&fixed(vector, "sender")).map_err(words)?;
     if !vector["sender_seed"].is_null() {
-        made_anew(vector, &file, &prefix, hops, &content);
+        made_anew(vector, &file, &prefix, &content);
     }
-    let Content::Letter(letter) = content else { return Err("no letter".into()) };
-    let (id, letter) = letter.verify(&fixed(vector, "author"), &prefix).map_err(words)?;
-    Ok(json!({
-        "packet": packet_id(&file).to_string(), "prefix": prefix_json(&prefix), "from": from.to_string(),
-        "hops": hops, "letter": letter_json(id, &letter),
-    }))
+    let mut reading = json!({
+        "packet": packet_id(&file).to_string(), "prefix": prefix_json(&prefix), "from": from.to_string(), "hops": hops,
+    });
+    if ask {
+        reading["ask"] = json!(true);
+    }
+    match content {
+        Content::Letter(letter) => {
+            let (id, letter) = letter.verify(&fixed(vector, "author"), &prefix).map_err(words)?;
+            reading["letter"] = letter_json(id, &letter);
+        }
+        Content::Routed(routed) => reading["routed"] = routed_json(&routed),
+        Content::Confirm(packets) => {
+            reading["confirm"] = packets.iter().map(|packet| json!(packet.to_string())).collect()
+        }
+        Content::Reports(reports) => {
+            let report = |report: &Report| json!([report.packet.to_string(), hex(&report.statement)]);
+            reading["reports"] = reports.iter().map(report).collect();
+        }
+    }
+    Ok(reading)
+}
+
+fn node_of(vector: &Json, key: &str) -> NodeSecrets {
+    NodeSecrets::from_seed(&Seed::from_bytes(fixed(vector, key)))
 }
 
 /// A writer of the library makes the same file from what the vector says in plain fields.
-fn made_anew(vector: &Json, file: &[u8], prefix: &Prefix, hops: u8, content: &Content) {
-    let node = |key: &str| NodeSecrets::from_seed(&Seed::from_bytes(fixed(vector, key)));
+fn made_anew(vector: &Json, file: &[u8], prefix: &Prefix, content: &Content) {
     let exchange = ExchangeSecret::from_random(fixed(vector, "exchange")).public();
     let address = Address { id: prefix.to, exchange };
-    let again = Content::Letter(letter_of(&vector["letter"]).sign(&node("author_seed")));
+    let again = content_of(vector);
     assert_eq!(again, *content);
-    let bodies: &[BodyName] = &prefix.bodies;
-    let wrapped = Wrap { to: &address, end: prefix.end, nice: prefix.nice, hops, bodies, ask: false, content: &again };
-    assert_eq!(wrap(&node("sender_seed"), &wrapped).unwrap(), file);
+    let wrapped = Wrap {
+        to: &address,
+        end: prefix.end,
+        nice: prefix.nice,
+        hops: number(vector, "hops") as u8,
+        bodies: &prefix.bodies,
+        ask: vector["ask"] == true,
+        content: &again,
+    };
+    assert_eq!(wrap(&node_of(vector, "sender_seed"), &wrapped).unwrap(), file);
     assert_eq!(ExchangeSecret::from_random(fixed(vector, "coins")).public(), prefix.share);
+}
+
+fn content_of(vector: &Json) -> Content {
+    match (&vector["routed"], &vector["confirm"]) {
+        (Json::Object(_), _) => Content::Routed(Box::new(routed_of(&vector["routed"]))),
+        (_, Json::Array(packets)) => {
+            Content::Confirm(packets.iter().map(|packet| packet.as_str().unwrap().parse().unwrap()).collect())
+        }
+        _ => Content::Letter(letter_of(&vector["letter"]).sign(&node_of(vector, "author_seed"))),
+    }
+}
+
+/// The fields of what is under way, and how they are written.
+const ROUTED: [&str; 6] = ["key", "tag", "block", "share", "commit", "payload"];
+
+fn routed_of(json: &Json) -> Routed {
+    let field = |key: &str| match key {
+        "key" => Cbor::Bytes(text_of(json, key).parse::<KeyTag>().unwrap().as_bytes().to_vec()),
+        _ => Cbor::Bytes(bytes(json, key)),
+    };
+    let map = ROUTED.map(|key| (Cbor::Text(key.into()), field(key)));
+    cbor::decode(&cbor::encode(&Cbor::Map(map.into()))).unwrap()
+}
+
+fn routed_json(routed: &Routed) -> Json {
+    let Cbor::Map(map) = cbor::decode(&cbor::encode(routed)).unwrap() else { panic!("a map") };
+    let field = |(key, (_, value)): (&str, (Cbor, Cbor))| {
+        let value = value.into_bytes().unwrap();
+        let shown = match key {
+            "key" => KeyTag::from_bytes(value.try_into().unwrap()).to_string(),
+            _ => hex(value),
+        };
+        (key.to_string(), json!(shown))
+    };
+    ROUTED.into_iter().zip(map).map(field).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// What one hop is given, and what goes on to the next.
+struct UnderWay {
+    routed: Routed,
+    /// In an onion: its bodies.
+    files: Option<Vec<Vec<u8>>>,
+}
+
+/// Each hop in turn: the first is given what the vector says, each other what the one before it made.
+fn route(vector: &Json) -> Reading {
+    let hops = vector["hops"].as_array().unwrap();
+    let given = &hops[0];
+    let files = given["files"].as_array().map(|files| files.iter().map(|file| unhex(file.as_str().unwrap())).collect());
+    let mut under_way = UnderWay { routed: routed_of(&given["routed"]), files };
+    let (mut reading, mut read) = (json!({}), vec![]);
+    for hop in hops {
+        let mut shown = hop.clone();
+        shown["routed"] = routed_json(&under_way.routed);
+        if let Some(files) = &under_way.files {
+            shown["files"] = files.iter().map(hex).collect();
+        }
+        let (slot, next) = route_hop(vector, hop, under_way, &mut reading)?;
+        slot.as_object().unwrap().iter().for_each(|(key, value)| shown["slot"][key] = value.clone());
+        read.push(shown);
+        match next {
+            Some(next) => under_way = next,
+            None => break,
+        }
+    }
+    reading["hops"] = json!(read);
+    if !vector["author_seed"].is_null() {
+        route_made_anew(vector);
+    }
+    Ok(reading)
+}
+
+/// One hop: what its slot says, and what goes on. At the last one the letter joins the reading.
+fn route_hop(
+    vector: &Json,
+    hop: &Json,
+    under_way: UnderWay,
+    reading: &mut Json,
+) -> Result<(Json, Option<UnderWay>), String> {
+    let (own, secret) = (text_of(hop, "to").parse().unwrap(), ExchangeSecret::from_random(fixed(hop, "exchange")));
+    let UnderWay { routed, mut files } = under_way;
+    let prefix = prefix_around(hop, own, &secret, &routed)?;
+    if routed.key() != secret.tag() {
+        return Err(words(RouteError::NoKey(routed.key())));
+    }
+    match routed.open(own, &secret, &prefix).map_err(words)? {
+        Step::Onward(onward) => {
+            let Onward { next, end, nice, hold, leaving, veils, routed, .. } = *onward;
+            let slot = json!({
+                "next": next.to_string(), "end": end, "nice": nice, "hold": hold, "leaving": hex(leaving),
+                "onion": veils.is_some(),
+            });
+            unveil(files.as_mut(), veils.as_ref(), &leaving)?;
+            Ok((slot, Some(UnderWay { routed, files })))
+        }
+        Step::Here(here) => {
+            let Here { letter, frame, trace, veils } = *here;
+            assert!(trace.is_empty(), "no vector of a route has a trace");
+            let slot = json!({"end": frame.end, "leaving": hex(frame.list), "onion": veils.is_some()});
+            let list = frame.list;
+            let (id, letter) = letter.verify(&fixed(vector, "author"), frame).map_err(words)?;
+            unveil(files.as_mut(), veils.as_ref(), &list)?;
+            reading["letter"] = letter_json(id, &letter);
+            if let Some(files) = files {
+                reading["plain"] = letter.bodies.iter().zip(files).map(|(body, file)| open_file(body, file)).collect();
+            }
+            Ok((slot, None))
+        }
+    }
+}
+
+/// The prefix of an envelope that somebody hands to the reader.
+fn prefix_around(hop: &Json, own: NodeId, secret: &ExchangeSecret, routed: &Routed) -> Result<Prefix, String> {
+    let body = |body: &Json| BodyName { root: text_of(body, "root").parse().unwrap(), size: number(body, "size") };
+    let bodies: Vec<_> = hop["bodies"].as_array().unwrap().iter().map(body).collect();
+    let (to, end) = (Address { id: own, exchange: secret.public() }, number(hop, "end") as u32);
+    let content = Content::Routed(Box::new(routed.clone()));
+    let wrapped = Wrap { to: &to, end, nice: 1, hops: 16, bodies: &bodies, ask: false, content: &content };
+    let neighbour = NodeSecrets::from_seed(&Seed::from_bytes([9; 32]));
+    let file = wrap(&neighbour, &wrapped).map_err(words)?;
+    read_prefix(&file).map_err(words)
+}
+
+/// Bodies behind a hop of an onion, which must be those that its slot says.
+fn unveil(files: Option<&mut Vec<Vec<u8>>>, veils: Option<&Veils>, leaving: &[u8; 32]) -> Result<(), String> {
+    let (Some(files), Some(veils)) = (files, veils) else { return Ok(()) };
+    files.iter_mut().enumerate().for_each(|(number, file)| veils.of(number).apply(0, file));
+    let name = |file: &Vec<u8>| BodyName { root: root(file.len() as u64, &leaves(file)), size: file.len() as u64 };
+    if list_hash(files.iter().map(name)) == *leaving { Ok(()) } else { Err(words(RouteError::Bodies)) }
+}
+
+fn open_file(body: &LetterBody, mut file: Vec<u8>) -> Json {
+    json!(hex(body.key.open_chunk(0, true, &mut file).unwrap()))
+}
+
+/// The author's side of the library makes the same, where all slots say the same.
+fn route_made_anew(vector: &Json) {
+    let (hops, author) = (vector["hops"].as_array().unwrap(), node_of(vector, "author_seed"));
+    let address = |hop: &Json| Address {
+        id: text_of(hop, "to").parse().unwrap(),
+        exchange: ExchangeSecret::from_random(fixed(hop, "exchange")).public(),
+    };
+    let route = Route::new(&author, hops.iter().map(address).collect(), fixed(vector, "salt")).unwrap();
+    let slots: Vec<&Json> = hops.iter().map(|hop| &hop["slot"]).collect();
+    let (last, relays) = slots.split_last().unwrap();
+    let mut lists: Vec<[u8; 32]> = slots.iter().map(|slot| fixed(slot, "arriving")).collect();
+    lists.push(fixed(last, "leaving"));
+    let holds: Vec<u32> = relays.iter().map(|slot| number(slot, "hold") as u32).collect();
+    let (end, nice) = (number(last, "end") as u32, number(last, "nice") as u8);
+    let terms = Terms { end, nice, lists: &lists, is_onion: last["onion"] == true, receipt: false, holds: &holds };
+    let made = route.seal(&letter_of(&vector["letter"]).sign(&author), &terms).unwrap();
+    if relays.iter().all(|slot| slot["end"] == last["end"] && slot["nice"] == last["nice"]) {
+        assert_eq!(routed_json(&made.0), hops[0]["routed"]);
+    }
+    for hop in hops {
+        assert_eq!(ExchangeSecret::from_random(fixed(hop, "coins")).public(), fixed(&hop["routed"], "share"));
+    }
 }
 
 fn letter_json(id: LetterId, letter: &Letter) -> Json {

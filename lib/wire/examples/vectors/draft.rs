@@ -1,23 +1,24 @@
 //! An envelope by hand: every step of format.md, sections 3, 4 and 6, one after another, and at each of them a place
-//! where a vector can do it wrong.
+//! where a vector can do it wrong. What is under way comes from `road.rs`.
 
 use ciborium::Value;
 use mb_wire::body::BodyKey;
 use mb_wire::hash::{Label, hash, keyed};
-use mb_wire::id::{LetterId, NodeId, Root};
+use mb_wire::id::{LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
 use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
 use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, set, text};
+use super::road::Routed;
 
 /// What can be changed, in the order in which it comes up. All that follows is made from the changed one.
 pub enum Stage<'a> {
     LetterMap(&'a mut Map),
     LetterBytes(&'a mut Vec<u8>),
     LetterSig(&'a mut [u8; 64]),
-    /// `{"letter": [signed, signature]}`.
+    /// The map of one entry.
     Content(&'a mut Value),
     /// The prefix without share and commit.
     Core(&'a mut Map),
@@ -51,13 +52,24 @@ pub struct Draft {
     pub end: u32,
     pub nice: u8,
     pub hops: u8,
+    pub ask: bool,
+    pub carried: Carried,
+}
+
+/// What is sealed. The prefix lists the bodies of [`Draft::letter`] in any case.
+#[derive(Clone)]
+pub enum Carried {
+    /// [`Draft::letter`].
+    Letter,
+    Routed(Box<Routed>),
+    Confirm(Vec<PacketId>),
 }
 
 /// The seeds of the nodes are of one byte, 32 times.
 pub const ALICE: u8 = 0xa1;
 pub const BOB: u8 = 0xb0;
 pub const CAROL: u8 = 0xca;
-const BOB_EXCHANGE: u8 = 0xbe;
+pub const BOB_EXCHANGE: u8 = 0xbe;
 
 pub fn node(number: u8) -> NodeSecrets {
     NodeSecrets::from_seed(&Seed::from_bytes([number; 32]))
@@ -93,7 +105,8 @@ impl Draft {
             bodies: vec![],
             inline: Some(b"hello, bob\n".to_vec()),
         };
-        Draft { letter, author: ALICE, sender: ALICE, sender_key: None, end: 20_090, nice: 96, hops: 16 }
+        let (author, sender, carried) = (ALICE, ALICE, Carried::Letter);
+        Draft { letter, author, sender, sender_key: None, end: 20_090, nice: 96, hops: 16, ask: false, carried }
     }
 
     /// The same with bodies instead of an inline payload.
@@ -154,6 +167,20 @@ impl Draft {
     }
 
     fn content(&self, edit: &dyn Fn(Stage)) -> (Value, LetterId) {
+        let (letter, id) = self.signed_letter(edit);
+        let mut content = match &self.carried {
+            Carried::Letter => Value::Map(map([("letter", letter)])),
+            Carried::Routed(routed) => Value::Map(map([("routed", Value::Map(routed.map()))])),
+            Carried::Confirm(packets) => {
+                Value::Map(map([("confirm", list(packets.iter().map(|packet| bytes(packet.as_bytes()))))]))
+            }
+        };
+        edit(Stage::Content(&mut content));
+        (content, id)
+    }
+
+    /// `[signed, signature]`, and the letter's id.
+    pub fn signed_letter(&self, edit: &dyn Fn(Stage)) -> (Value, LetterId) {
         let mut letter = self.letter_map();
         edit(Stage::LetterMap(&mut letter));
         let mut signed = cbor(&Value::Map(letter));
@@ -161,9 +188,7 @@ impl Draft {
         let mut sig = node(self.author).sign(Label::Letter, &[&signed]);
         edit(Stage::LetterSig(&mut sig));
         let id = LetterId::from_bytes(hash(Label::Letter, &[&signed]));
-        let mut content = Value::Map(map([("letter", list([bytes(signed), bytes(sig)]))]));
-        edit(Stage::Content(&mut content));
-        (content, id)
+        (list([bytes(signed), bytes(sig)]), id)
     }
 
     fn core(&self) -> Map {
@@ -187,7 +212,10 @@ impl Draft {
         let mut share = x25519_dalek::PublicKey::from(&secret).to_bytes();
         edit(Stage::Share(&mut share));
         let z = secret.diffie_hellman(&exchange().public().into()).to_bytes();
-        let (key, mut commit) = schedule(&share, &z, edit);
+        let mut parts = schedule_parts("envelope", &share, &exchange().public(), node(BOB).id(), &z);
+        edit(Stage::Schedule(&mut parts));
+        let x = extract(&parts);
+        let (key, mut commit) = (keyed(&x, Label::Key, &[]), keyed(&x, Label::Commit, &[]).to_vec());
         edit(Stage::Commit(&mut commit));
         set(&mut prefix, "share", bytes(share));
         set(&mut prefix, "commit", bytes(&commit));
@@ -205,8 +233,13 @@ impl Draft {
         let coin_secret = keyed(&[self.sender; 32], Label::Coin, &[]);
         let (r, from) = (exchange().public(), node(self.sender).id());
         let lens = [core.len() as u64, 32].map(u64::to_be_bytes);
-        let parts: [&[u8]; 7] = [&lens[0], core, &lens[1], &r, from.as_bytes(), &[self.hops], content];
+        let parts: [&[u8]; 7] = [&lens[0], core, &lens[1], &r, from.as_bytes(), &[self.terms()], content];
         keyed(&coin_secret, Label::Coins, &parts)
+    }
+
+    /// `hops` and `ask` in one byte.
+    fn terms(&self) -> u8 {
+        self.hops | if self.ask { 128 } else { 0 }
     }
 
     fn plain(&self, content: &Value, clear: &Clear, edit: &dyn Fn(Stage)) -> Vec<u8> {
@@ -215,7 +248,7 @@ impl Draft {
             hash(Label::Prefix, &[&clear.prefix]).to_vec(),
             sender.id().as_bytes().to_vec(),
             node(BOB).id().as_bytes().to_vec(),
-            vec![self.hops],
+            vec![self.terms()],
             hash(Label::Hop, &[&cbor(content)]).to_vec(),
         ];
         edit(Stage::Hop(&mut hop));
@@ -227,6 +260,9 @@ impl Draft {
             ("hops", int(self.hops)),
             ("content", content.clone()),
         ]);
+        if self.ask {
+            set(&mut inner, "ask", Value::Bool(true));
+        }
         edit(Stage::Inner(&mut inner));
         let mut inner = cbor(&Value::Map(inner));
         edit(Stage::InnerBytes(&mut inner));
@@ -247,14 +283,16 @@ struct Clear {
     head: Vec<u8>,
 }
 
-fn schedule(share: &[u8; 32], z: &[u8; 32], edit: &dyn Fn(Stage)) -> ([u8; 32], Vec<u8>) {
-    let (r, id) = (exchange().public().to_vec(), node(BOB).id().as_bytes().to_vec());
-    let mut parts = [vec![1], b"envelope".to_vec(), share.to_vec(), r, id, z.to_vec()];
-    edit(Stage::Schedule(&mut parts));
+/// The six parts that the key schedule extracts over.
+pub fn schedule_parts(context: &str, share: &[u8; 32], r: &[u8; 32], id: NodeId, z: &[u8; 32]) -> [Vec<u8>; 6] {
+    [vec![1], context.into(), share.to_vec(), r.to_vec(), id.as_bytes().to_vec(), z.to_vec()]
+}
+
+/// x of format.md, section 4.
+pub fn extract(parts: &[Vec<u8>; 6]) -> [u8; 32] {
     let prefixed: Vec<u8> =
         parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), part.as_slice()].concat()).collect();
-    let x = hash(Label::Seal, &[&prefixed]);
-    (keyed(&x, Label::Key, &[]), keyed(&x, Label::Commit, &[]).to_vec())
+    hash(Label::Seal, &[&prefixed])
 }
 
 /// What came out.
@@ -271,13 +309,16 @@ impl Made {
     /// What a reader is given.
     pub fn input(&self) -> Json {
         let sender = self.draft.sender_key.unwrap_or(node(self.draft.sender).identity_key());
-        json!({
+        let mut input = json!({
             "file": hex(&self.file),
             "to": node(BOB).id().to_string(),
             "exchange": hex([BOB_EXCHANGE; 32]),
             "sender": hex(sender),
-            "author": hex(node(self.draft.author).identity_key()),
-        })
+        });
+        if let Carried::Letter = self.draft.carried {
+            input["author"] = json!(hex(node(self.draft.author).identity_key()));
+        }
+        input
     }
 
     /// That, what comes out, and what a writer needs to make it anew.
@@ -287,10 +328,21 @@ impl Made {
         all["prefix"] = self.prefix();
         all["from"] = json!(node(self.draft.sender).id().to_string());
         all["hops"] = json!(self.draft.hops);
-        all["letter"] = letter(self.letter_id, &self.draft.letter);
+        if self.draft.ask {
+            all["ask"] = json!(true);
+        }
+        match &self.draft.carried {
+            Carried::Letter => {
+                all["letter"] = letter(self.letter_id, &self.draft.letter);
+                all["author_seed"] = json!(hex([self.draft.author; 32]));
+            }
+            Carried::Routed(routed) => all["routed"] = routed.json(),
+            Carried::Confirm(packets) => {
+                all["confirm"] = packets.iter().map(|packet| json!(packet.to_string())).collect();
+            }
+        }
         all["coins"] = json!(hex(self.coins));
         all["sender_seed"] = json!(hex([self.draft.sender; 32]));
-        all["author_seed"] = json!(hex([self.draft.author; 32]));
         all
     }
 

@@ -33,6 +33,13 @@ fn hashes() -> Vec<Vector> {
         Leaf,
         Join,
         mb_wire::hash::Label::Root,
+        Mac,
+        Block,
+        Pay,
+        Veil,
+        Slot,
+        Load,
+        List,
         Stmt,
         Ident,
         Call,
@@ -40,6 +47,7 @@ fn hashes() -> Vec<Vector> {
         Store,
         Once,
         Input,
+        Seen,
     ];
     let key = [0x11; 32];
     let table = labels.into_iter().flat_map(|label| {
