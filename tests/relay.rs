@@ -395,3 +395,40 @@ fn in_whatever_order_files_come_a_hub_ends_in_the_same_state() {
     assert!(was_partial, "mb-stat tells of a packet whose body has not come");
     assert_eq!(ends.len(), 1);
 }
+
+/// Shows: W2. A word, and a stream of which nobody knows how long it will be.
+#[test]
+fn the_shortest_and_a_long_stream_go_the_same_way() {
+    let yard = Yard::new(&["north", "hub", "far"]);
+    let long = noise(9, 80 << 20);
+    let send = |name: &str, content: &[u8]| {
+        let call = yard.node("north").command(["mb-send", "--via", "hub", "-t", &format!("far:{name}"), "-"]);
+        call.stdin(content.to_vec()).run().ok();
+    };
+    send("word", b"y");
+    send("stream", &long);
+    yard.round(&["north", "hub", "far"]);
+    assert_eq!(yard.delivered("far", "north", "word").as_deref(), Some(&b"y"[..]));
+    assert!(yard.delivered("far", "north", "stream").as_ref() == Some(&long));
+}
+
+/// Shows: B27. The envelope came, by a stick that lost its bodies; what it announces is known before any of them is there.
+#[test]
+fn a_packet_is_known_before_its_bodies_come() {
+    let yard = Yard::new(&["north", "b", "far"]);
+    let content = noise(10, 400_000);
+    // The content of an onion lies in several bodies.
+    yard.send("north", &["--onion", "--via", "b", "-t", "far"], &[("file", &content)]);
+    yard.round(&["north", "b"]);
+    let (bodies, aside) = (yard.stick.join("mailbag/body"), yard.world.path("aside"));
+    fs::rename(&bodies, &aside).unwrap();
+    let far = yard.node("far");
+    far.command(["mb-xfer", "--toss"]).arg(&yard.stick).run().silent();
+    let told = far.run(["mb-stat", "--packets"]).ok();
+    assert!(told.contains(" wait b ") && told.contains(" 0/2 "), "{told}");
+    assert!(yard.delivered("far", "north", "file").is_none());
+    fs::remove_dir_all(&bodies).ok();
+    fs::rename(&aside, &bodies).unwrap();
+    let later = far.command(["mb-xfer", "--toss"]).arg(&yard.stick).run();
+    assert!(yard.delivered("far", "north", "file").as_ref() == Some(&content), "{later}");
+}

@@ -25,7 +25,7 @@ const MOST_RECORD_LEN: usize = 2048;
 /// A receipt longer than this is damaged.
 const MOST_RECEIPT_LEN: usize = 1024;
 
-/// Days for which a way is known after its packet's last day: reports travel too.
+/// Days for which a way is known after its packet's last day, or after it went on, if no word of it is wanted: reports travel too.
 pub const AFTER_DAYS: u32 = 35;
 
 /// What is known of a packet's way.

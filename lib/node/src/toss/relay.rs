@@ -178,7 +178,9 @@ impl<'a> Batch<'_, 'a> {
         let Some((accepted, relay)) = relay_of(item).filter(|(_, relay)| relay.veils.is_none()) else { return Ok(()) };
         let mark = item.word.as_ref().map(|word| word.mark);
         let origin = Origin::Relayed { from: accepted.from.id(), packet: item.packet, mark };
-        let record = Record { end: relay.end.saturating_add(AFTER_DAYS), origin };
+        // Without receipts only complaints go back, and they come soon or never.
+        let last = if mark.is_some() { relay.end } else { self.today.day };
+        let record = Record { end: last.saturating_add(AFTER_DAYS), origin };
         way::note(self.tosser.spool, &relay.next.id(), became, &record, self.run, None)
     }
 
