@@ -403,7 +403,7 @@ fn the_shortest_and_a_long_stream_go_the_same_way() {
     let long = noise(9, 80 << 20);
     let send = |name: &str, content: &[u8]| {
         let call = yard.node("north").command(["mb-send", "--via", "hub", "-t", &format!("far:{name}"), "-"]);
-        call.stdin(content.to_vec()).run().ok();
+        call.stdin(content).run().ok();
     };
     send("word", b"y");
     send("stream", &long);

@@ -4,7 +4,7 @@
 use mb_wire::body::{BodyKey, body_len};
 use mb_wire::envelope::{BodyName, Content, HOPS_MOST, Wrap, list_hash, wrap};
 use mb_wire::id::Root;
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 use mb_wire::route::{Route, Terms};
 
 use crate::net::Net;
@@ -78,8 +78,8 @@ pub fn write(
     let lists: Vec<_> = arriving.iter().chain([&listed]).map(|names| list_hash(names.iter().copied())).collect();
     let hops = way.iter().map(|hop| net.nodes[*hop].address.clone()).collect();
     let route = Route::new(secrets, hops, random.bytes()).expect("a route");
-    let terms = Terms { end: END, nice: NICE, lists: &lists, is_onion, holds: &[] };
-    let routed = route.seal(&letter.sign(secrets), &terms).expect("it fits");
+    let terms = Terms { end: END, nice: NICE, lists: &lists, is_onion, receipt: false, holds: &[] };
+    let (routed, _) = route.seal(&letter.sign(secrets), &terms).expect("it fits");
     let content = Content::Routed(Box::new(routed));
     let (to, bodies) = (&net.nodes[way[0]].address, &arriving[0]);
     let wrapping = Wrap { to, end: END, nice: NICE, hops: HOPS_MOST, bodies, ask: false, content: &content };
@@ -109,6 +109,7 @@ fn letter(
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: random.bytes(),
         time: 0,
+        wants: Wants::default(),
         author: net.nodes[author].address.id,
         bodies: listed.iter().zip(ranges).map(body).collect(),
         inline: listed.is_empty().then(|| vec![0; len as usize]),

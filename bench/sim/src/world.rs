@@ -158,7 +158,7 @@ impl World {
             let sent = &letters[packet.letter];
             let accepted = match decide(packet_id(&packet.envelope), &packet.envelope, &known) {
                 Decision::Take(accepted) => accepted,
-                Decision::Condemn(refusal) | Decision::Leave(refusal) => panic!("all are honest here: {refusal}"),
+                Decision::Condemn(refusal, _) | Decision::Leave(refusal) => panic!("all are honest here: {refusal}"),
             };
             let from = net.number(&accepted.from.id());
             let place = &mut places[at];
@@ -170,7 +170,7 @@ impl World {
                     place.rx.push(packet);
                 }
                 Task::Relay(relay) => place.relay(relay, from, &packet, sent, net, at),
-                Task::Confirm(_) => panic!("nobody asked"),
+                Task::Confirm(_) | Task::Report(_) => panic!("nobody asked"),
             }
         }
     }
@@ -206,7 +206,7 @@ impl Place {
     fn relay(&mut self, relay: &Relay, from: usize, packet: &Packet, sent: &Sent, net: &Net, at: usize) {
         let hop = packet.hop + 1;
         assert_eq!(net.number(&relay.next.id()), sent.way[hop], "it goes where its author wanted");
-        let envelope = relay.wrap(&net.nodes[at].secrets, &sent.arriving[hop]).expect("it fits");
+        let envelope = relay.wrap(&net.nodes[at].secrets, &sent.arriving[hop], 0).expect("it fits");
         self.tags.insert(relay.tag);
         *self.charged.entry(from).or_default() += 1;
         let packet = Rc::new(Packet { envelope, letter: packet.letter, hop });
