@@ -142,11 +142,7 @@ fn toss(
             let by = home.node_by_id(&by).map_or_else(|| by.to_string(), |node| node.name.clone());
             program.detail(format_args!("{packet}: {} by {by}", receipt.stage.word()));
         }
-        Event::Complaint { packet, by, reason } => {
-            let by = home.node_by_id(&by).map_or_else(|| by.to_string(), |node| node.name.clone());
-            program.note(format_args!("{packet}: {by} complains of it: {}", reason.word()));
-        }
-        Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
+        Event::Complaint { .. } | Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
     })?;
     Ok(count)
 }

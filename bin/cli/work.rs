@@ -57,6 +57,10 @@ impl Program {
             Event::Dropped(packet) => {
                 self.note(format_args!("bad/{packet}: dropped: kept for 90 days, or the oldest of more than 10,000"));
             }
+            Event::Complaint { packet, by, reason } => {
+                let by = home.node_by_id(&by).map_or_else(|| by.to_string(), |node| node.name.clone());
+                self.note(format_args!("{packet}: {by} complains of it: {}", reason.word()));
+            }
             Event::Doubt(doubt) => self.note(format_args!(
                 "the clock says day {}, far from the last day of work: nothing is expired until it is believed (mb-check --clock-ok)",
                 doubt.clock

@@ -109,11 +109,11 @@ pub struct Stalled {
     pub roads: Roads,
 }
 
-/// Packets that have waited as long as they may at `now`, in seconds since 1970.
-pub fn stalled(spool: &Spool, now: u64) -> durable::Result<Vec<Stalled>> {
+/// Packets that have waited as long as they may at `now`, in seconds since 1970; of many the first `most`.
+pub fn stalled(spool: &Spool, now: u64, most: usize) -> durable::Result<Vec<Stalled>> {
     let mut found = Vec::new();
     for_each(spool, |node, dir, packet, waits| {
-        let Some((tx, since)) = waits else { return Ok(()) };
+        let Some((tx, since)) = waits.filter(|_| found.len() < most) else { return Ok(()) };
         match read(dir, &packet)? {
             Some(roads) if since.saturating_add_unsigned(roads.patience) <= now.cast_signed() => {
                 found.push(Stalled { node, packet, tx: tx.clone(), roads });

@@ -202,11 +202,14 @@ pub struct Left {
     pub time: u64,
 }
 
-/// The packets that have left. What does not say for whom is removed.
-pub fn left(spool: &Spool) -> durable::Result<Vec<Left>> {
+/// The packets that have left; of many the first `most`. What does not say for whom is removed.
+pub fn left(spool: &Spool, most: usize) -> durable::Result<Vec<Left>> {
     let mut found = Vec::new();
     let Some(dir) = spool.find(&["self", HANDED])? else { return Ok(found) };
     for entry in dir.list()? {
+        if found.len() >= most {
+            break;
+        }
         let entry = entry?;
         let Name::Envelope(packet) = Name::parse(&entry.name) else { continue };
         let text = read_file(&dir, &packet.to_string(), MOST_RECORD_LEN)?;

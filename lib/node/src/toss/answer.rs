@@ -29,6 +29,9 @@ const NICE: u8 = 64;
 /// So many reports on one packet of others are passed on: more than its hops have to say.
 const PASSED_MOST: usize = 32;
 
+/// Packets that have left and are told of together.
+const LEFT_AT_ONCE: usize = 4096;
+
 /// What one neighbour is told.
 struct Answer<'a> {
     node: &'a KnownNode,
@@ -209,10 +212,16 @@ fn stage_of(item: &Item) -> Option<(Stage, String)> {
 impl Job<'_, '_> {
     /// Tells the neighbours of whose packets word is wanted that these have left.
     pub(super) fn answer_left(&self) -> durable::Result<()> {
+        while self.answer_some()? {}
+        Ok(())
+    }
+
+    /// Returns whether there may be more.
+    fn answer_some(&self) -> durable::Result<bool> {
         let Tosser { spool, nodes, .. } = *self.tosser;
-        let left = way::left(spool)?;
+        let left = way::left(spool, LEFT_AT_ONCE)?;
         if left.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut answers = Answers::default();
         for Left { packet, next, time } in &left {
@@ -228,6 +237,8 @@ impl Job<'_, '_> {
             }
         }
         answers.publish(self.tosser, self.today.day, self.run)?;
-        way::end_left(spool, left.into_iter().map(|left| left.packet))
+        let may_be_more = left.len() == LEFT_AT_ONCE;
+        way::end_left(spool, left.into_iter().map(|left| left.packet))?;
+        Ok(may_be_more)
     }
 }

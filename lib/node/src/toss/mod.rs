@@ -249,7 +249,7 @@ impl Tosser<'_> {
         {
             return Ok(true);
         }
-        if wait::due(self.spool)?.is_some() || !roads::stalled(self.spool, self.now)?.is_empty() {
+        if wait::due(self.spool)?.is_some() || !roads::stalled(self.spool, self.now, 1)?.is_empty() {
             return Ok(true);
         }
         for source in self.sources(scope, Queue::Rx)? {

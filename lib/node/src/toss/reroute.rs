@@ -12,16 +12,23 @@ use mb_wire::id::Root;
 
 use super::{Event, Job, Tell, Tosser};
 
+/// Packets that go together: their envelopes are in memory.
+const MOST_AT_ONCE: usize = 256;
+
 impl Job<'_, '_> {
     /// Gives each stalled packet its next road: published before it leaves the first one. Who dies in between does it again.
     pub(super) fn reroute(&self, tell: Tell) -> durable::Result<()> {
+        // Else a clock that runs ahead would send everything by its last road.
+        while self.today.doubt.is_none() && self.reroute_some(tell)? {}
+        Ok(())
+    }
+
+    /// Returns whether there may be more.
+    fn reroute_some(&self, tell: Tell) -> durable::Result<bool> {
         let Tosser { spool, now, .. } = *self.tosser;
-        if self.today.doubt.is_some() {
-            return Ok(());
-        }
-        let stalled = roads::stalled(spool, now)?;
+        let stalled = roads::stalled(spool, now, MOST_AT_ONCE)?;
         if stalled.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (batch, mut barrier) = (batch::Batch::new(spool, self.run)?, Barrier::new());
         let mut gone = Vec::with_capacity(stalled.len());
@@ -30,27 +37,29 @@ impl Job<'_, '_> {
             // It may have left meanwhile.
             let Some(prefix) = envelopes::prefix(tx, packet)? else { continue };
             let [road, others @ ..] = &roads[..] else { continue };
+            let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
+            match batch.add(road.to, &road.envelope, tx, &bodies) {
+                Ok(_) => {}
+                Err(error) if error.is_missing() => continue,
+                Err(error) => return Err(error),
+            }
             if !others.is_empty() {
                 let left = Roads { patience: *patience, roads: others.to_vec() };
                 roads::note(spool, &road.to, &road.packet(), &left, self.run, &mut barrier)?;
             }
             one.lead_on(spool, road, self.run, &mut barrier)?;
-            let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
-            match batch.add(road.to, &road.envelope, tx, &bodies) {
-                Ok(_) => gone.push((one, road, prefix.bodies)),
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error),
-            }
+            gone.push((one, road, prefix.bodies));
         }
         barrier.wait()?;
         batch.publish()?;
+        let may_be_more = !gone.is_empty() && stalled.len() == MOST_AT_ONCE;
         for (one, road, bodies) in gone {
             let roots: Vec<Root> = bodies.iter().map(|body| body.root).collect();
             remove_packet(spool, &one.tx, &one.packet, &roots, self.run)?;
             one.forget(spool)?;
             tell(self.event(one, road));
         }
-        Ok(())
+        Ok(may_be_more)
     }
 
     fn event(&self, one: &Stalled, road: &Road) -> Event<'_> {
