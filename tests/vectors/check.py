@@ -390,7 +390,7 @@ def node_id(identity):
 STATEMENT = record(
     v=ONE,
     body=ANY_BYTES,
-    kind=text("card"),
+    kind=text("card|receipt|complaint|step"),
     issuer=KEY,
     created=SECONDS,
     version=number(1, (1 << 53) - 1),
@@ -402,11 +402,18 @@ CARD = record(
 )
 
 
-def open_statement(data):
+def open_statement(data, kind=None):
     signed, signature = SIGNED(decode(data))
     statement = STATEMENT(decode(signed))
     verify(statement["issuer"], "mailbag/1 stmt", signed, signature)
+    need(kind in (None, statement["kind"]), f"not a statement of kind {kind}")
     return statement
+
+
+def write_statement(node, kind, created, version, body):
+    statement = {"v": 1, "kind": kind, "issuer": node.identity, "created": created, "version": version}
+    signed = encode(statement | {"body": encode(body)})
+    return encode([signed, node.sign("mailbag/1 stmt", signed)])
 
 
 def read_statement(case):
@@ -431,7 +438,7 @@ def pick(keys, today):
 def read_card(case):
     data = from_bech32m("mbcard", case["text"])
     need(len(data) <= 600, "a card of more than 600 bytes")
-    statement = open_statement(data)
+    statement = open_statement(data, "card")
     card = CARD(decode(statement["body"]))
     found = {
         "bytes": data.hex(),
@@ -456,8 +463,7 @@ def read_card(case):
     if "seed" in case:  # then the node can write the same card again
         node = Secrets(bytes.fromhex(case["seed"]))
         body = {"call": node.call_public, "keys": card["keys"], "name": card["name"]}
-        signed = encode(statement | {"body": encode(body), "issuer": node.identity})
-        found["bytes"] = encode([signed, node.sign("mailbag/1 stmt", signed)]).hex()
+        found["bytes"] = write_statement(node, "card", statement["created"], statement["version"], body).hex()
     return found
 
 
@@ -510,19 +516,27 @@ def payload(value):
     return value
 
 
+UNREAD = octets(0, 600)  # where a statement of section 11 or 12 lies
 ROUTED = record(
     key=octets(8),
     tag=octets(32),
     block=octets(2048),
     share=KEY,
+    trace=rows(1, 8, UNREAD),
     commit=octets(32),
     payload=payload,
+    optional=("trace",),
 )
 INNER = record(
     ask=true,
     sig=octets(64),
     hops=number(1, 16),
-    content=one_of(letter=SIGNED, routed=ROUTED, confirm=rows(1, 512, octets(32))),
+    content=one_of(
+        letter=SIGNED,
+        routed=ROUTED,
+        confirm=rows(1, 512, octets(32)),
+        reports=rows(1, 64, row(octets(32), UNREAD)),
+    ),
     optional=("ask",),
     **{"from": ID},
 )
@@ -624,7 +638,10 @@ def read_envelope(case):
     elif kind == "routed":
         found["routed"] = show_routed(content)
     else:
-        need(not prefix["bodies"], "a confirmation with bodies")
+        need(not prefix["bodies"], "a confirmation or reports with bodies")
+    if kind == "reports":
+        found["reports"] = [[b32(packet), said.hex()] for packet, said in content]
+    if kind == "confirm":
         found["confirm"] = [b32(packet) for packet in content]
     if "sender_seed" in case:  # then the nodes can write the same file again
         content = inner["content"] if kind != "letter" else {"letter": sign_letter(case["author_seed"], letter)}
@@ -745,10 +762,11 @@ LETTER = record(
     kind=record(file=record(form=text("plain|folder"), mode=MODE, path=path, mtime=MTIME)),
     salt=octets(16),
     time=SECONDS,
+    wants=number(1, 3),
     author=ID,
     bodies=rows(0, 1024, row(ROOT, body_size, KEY, number(1, 1 << 30), number(0, 1))),
     inline=octets(0, 32_768),
-    optional=("inline",),
+    optional=("inline", "wants"),
 )
 
 
@@ -773,7 +791,7 @@ def open_letter(signed_letter, author, to, end, bodies):
 
 def show_letter(letter):
     file = letter["kind"]["file"]
-    shown = {key: letter[key] for key in ("end", "time")}
+    shown = {key: letter[key] for key in ("end", "time", "wants") if key in letter}
     shown |= {key: letter[key].hex() for key in ("salt", "inline") if key in letter}
     shown |= {"to": node_text(letter["to"]), "author": node_text(letter["author"])}
     shown["kind"] = {"file": file | {"path": file["path"].hex()}}
@@ -883,7 +901,9 @@ WEEK = 7 * 86_400
 
 
 def show_routed(routed):
-    return {key: b32(value) if key == "key" else value.hex() for key, value in routed.items()}
+    shown = {key: value.hex() for key, value in routed.items() if key not in ("key", "trace")}
+    shown |= {"trace": [step.hex() for step in routed["trace"]]} if "trace" in routed else {}
+    return shown | {"key": b32(routed["key"])}
 
 
 def block_stream(x):
@@ -937,7 +957,8 @@ def open_slot(slot):
         need(any(node), "no next hop")
     known = {"load": load, "arriving": arriving, "leaving": leaving, "end": end, "nice": nice, "hold": hold}
     following = None if last else {"key": key, "share": share, "commit": commit, "tag": tag}
-    return known | {"onion": onion} | ({} if last else {"next": node}), following
+    known |= {"onion": onion, "receipt": bool(flags & RECEIPT)}
+    return known | ({} if last else {"next": node}), following
 
 
 def show_slot(slot):
@@ -953,6 +974,7 @@ def read_hop(hop, routed, files):
     need(block_tag(x, routed["block"]) == routed["tag"], "the tag is another")
     opened = xor(routed["block"] + bytes(SLOT), block_stream(x))
     slot, following = open_slot(opened[:SLOT])
+    need(not (slot["onion"] and "trace" in routed), "an onion with a trace")
     need(H("mailbag/1 load", routed["payload"]) == slot["load"], "the payload is another")
     bodies = [[from_b32(body["root"], 32), body["size"]] for body in hop["bodies"]]
     need(list_hash(bodies) == slot["arriving"], "the bodies are others")
@@ -962,14 +984,19 @@ def read_hop(hop, routed, files):
         files = veil(x, files) if slot["onion"] else files
         need(list_hash(map(body_name, files)) == slot["leaving"], "the files are not the bodies that leave")
     payload = pay(x, routed["payload"])
-    return slot, following and following | {"block": opened[SLOT:], "payload": payload}, payload, files
+    if following:  # a trace goes on as it came: a step is added by whoever wraps it
+        kept = {key: routed[key] for key in ("trace",) if key in routed}
+        following |= kept | {"block": opened[SLOT:], "payload": payload}
+    return slot, following, payload, files
 
 
 def read_route(case):
     """Each hop reads what the one before it made; the first what the case gives."""
     first = case["hops"][0]
-    routed = {key: bytes.fromhex(value) for key, value in first["routed"].items() if key != "key"}
-    routed = ROUTED(routed | {"key": from_b32(first["routed"]["key"], 8)})
+    given = dict(first["routed"])
+    routed = {"key": from_b32(given.pop("key"), 8)}
+    routed |= {"trace": [bytes.fromhex(step) for step in given.pop("trace")]} if "trace" in given else {}
+    routed = ROUTED(routed | {key: bytes.fromhex(value) for key, value in given.items()})
     files = [bytes.fromhex(file) for file in first["files"]] if "files" in first else None
     slots, hops = [], []
     for hop in case["hops"]:
@@ -992,7 +1019,7 @@ def read_route(case):
         found["plain"] = [unseal(key, file, nonce=nonce(0, True)).hex() for key, file in zip(keys, files)]
     if "author_seed" in case:  # then the author can make the same again
         coins, letter_coins, again = write_route(case, slots, letter)
-        hops[0]["routed"] = show_routed(again)
+        hops[0]["routed"] |= show_routed(again)
         found["coins"] = letter_coins.hex()
         for hop, s in zip(hops, coins):
             hop["coins"] = s.hex()
@@ -1048,10 +1075,75 @@ def write_route(case, slots, letter):
 def write_slot(terms, node, following, payload):
     """The terms are those that were read: days, nice, and what bodies come and leave."""
     after = [node] + [following[key] for key in ("key", "share", "commit", "tag")] if following else [bytes(136)]
-    flags = (0 if following else LAST) + (ONION if terms["onion"] else 0)
+    flags = (0 if following else LAST) + (ONION if terms["onion"] else 0) + (RECEIPT if terms["receipt"] else 0)
     parts = after + [H("mailbag/1 load", payload), terms["arriving"], terms["leaving"], terms["end"].to_bytes(4, "big")]
     parts += [bytes([terms["nice"], flags]), terms["hold"].to_bytes(4, "big"), bytes(14)]
     return b"".join(parts)
+
+
+# ---- 11. Receipts and complaints, 12. Traces -------------------------------------------------------------------------
+
+STAGES = ["accepted", "handed", "refused", "delivered"]
+RECEIPT_BODY = record(why=text(r"(?s:.+)"), about=octets(32), stage=text("|".join(STAGES)), optional=("why",))
+COMPLAINT_BODY = record(about=ID, reason=text("spam|forged|flood|other"))
+STEP_BODY = record(next=ID, before=octets(32), letter=ID)
+
+
+def open_said(data, kind, body):
+    """A statement of these sections: itself, and its body."""
+    need(len(data) <= 600, "a statement of more than 600 bytes")
+    statement = open_statement(data, kind)
+    return statement, body(decode(statement["body"]))
+
+
+def show_said(statement):
+    issuer = node_text(node_id(statement["issuer"]))
+    return {"issuer": issuer, "time": statement["created"], "version": statement["version"]}
+
+
+def read_receipt(case):
+    statement, said = open_said(bytes.fromhex(case["statement"]), "receipt", RECEIPT_BODY)
+    need(("why" in said) == (said["stage"] == "refused"), "a reason out of place, or missing")
+    need(len(said.get("why", "").encode()) <= 200, "a reason of more than 200 bytes")
+    found = show_said(statement) | said | {"about": said["about"].hex()}
+    if "seed" in case:  # then the node can say the same again
+        node, time = Secrets(bytes.fromhex(case["seed"])), statement["created"]
+        version = max(1, 8 * time + STAGES.index(said["stage"]))
+        found["statement"] = write_statement(node, "receipt", time, version, said).hex()
+    return found
+
+
+def read_complaint(case):
+    statement, said = open_said(bytes.fromhex(case["statement"]), "complaint", COMPLAINT_BODY)
+    found = show_said(statement) | {"about": b32(said["about"]), "complaint_reason": said["reason"]}
+    if "seed" in case:
+        node = Secrets(bytes.fromhex(case["seed"]))
+        found["statement"] = write_statement(node, "complaint", statement["created"], 1, said).hex()
+    return found
+
+
+def read_trace(case):
+    steps = rows(1, 8, UNREAD)([bytes.fromhex(step) for step in case["trace"]])
+    shown, bodies, before = [], [], bytes(32)
+    for step in steps:
+        statement, body = open_said(step, "step", STEP_BODY)
+        issuer = node_id(statement["issuer"])
+        need(body["before"] == before, "not the step before")
+        if bodies:
+            need(bodies[-1]["next"] == issuer, "by another than the step before leads to")
+            need(bodies[-1]["letter"] == body["letter"], "of another letter")
+        before = H("mailbag/1 step", step)
+        bodies.append(body)
+        shown.append({"node": node_text(issuer), "next": node_text(body["next"]), "time": statement["created"]})
+    found = {"letter": b32(body["letter"]), "steps": shown}
+    if "seeds" in case:  # then the nodes can go the same way again
+        nodes = [Secrets(bytes.fromhex(seed)) for seed in case["seeds"]]
+        again, before = [], bytes(32)
+        for node, body, told in zip(nodes, bodies, shown):
+            again.append(write_statement(node, "step", told["time"], 1, body | {"before": before}))
+            before = H("mailbag/1 step", again[-1])
+        found["trace"] = [step.hex() for step in again]
+    return found
 
 
 # ---- The cases -------------------------------------------------------------------------------------------------------
@@ -1065,6 +1157,9 @@ KINDS = {
     "id": (read_id, ("type", "text")),
     "card": (read_card, ("text", "seed")),
     "statement": (read_statement, ("statement",)),
+    "receipt": (read_receipt, ("statement", "seed")),
+    "complaint": (read_complaint, ("statement", "seed")),
+    "trace": (read_trace, ("trace", "seeds")),
     "prefix": (read_prefix, ("file",)),
     "envelope": (read_envelope, ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")),
     "route": (read_route, ("author", "author_seed", "salt")),

@@ -26,16 +26,22 @@ mod keys;
 mod letters;
 #[path = "vectors/prefixes.rs"]
 mod prefixes;
+#[path = "vectors/reports.rs"]
+mod reports;
 #[path = "vectors/road.rs"]
 mod road;
 #[path = "vectors/routes.rs"]
 mod routes;
+#[path = "vectors/stated.rs"]
+mod stated;
+#[path = "vectors/traces.rs"]
+mod traces;
 
 use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 10] = [
+    let parts: [fn() -> Vec<Vector>; 12] = [
         keys::all,
         cards::all,
         prefixes::all,
@@ -44,6 +50,8 @@ pub fn all() -> Vec<Vector> {
         contents::all,
         letters::all,
         routes::all,
+        reports::all,
+        traces::all,
         bodies::all,
         folders::all,
     ];

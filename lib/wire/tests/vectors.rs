@@ -20,12 +20,13 @@ use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{KeyTag, LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
 use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
-use mb_wire::report::Report;
+use mb_wire::report::{Complaint, Report, Signed};
 use mb_wire::route::{Here, Onward, Route, RouteError, Routed, Step, Terms, Veils};
 use mb_wire::seal::Address;
 use mb_wire::sealed::open_sealed_seed;
 use mb_wire::size::{class, padme};
 use mb_wire::statement::Statement;
+use mb_wire::trace::{PathStep, Trace};
 use serde_json::{Value as Json, json};
 
 /// What came out of a reading, as the fields that a good vector has.
@@ -98,6 +99,9 @@ fn read(vector: &Json) -> Reading {
         "id" => id(vector),
         "card" => card(vector),
         "statement" => statement(vector),
+        "receipt" => receipt(vector),
+        "complaint" => complaint(vector),
+        "trace" => trace(vector),
         "prefix" => prefix_only(vector),
         "envelope" => envelope(vector),
         "route" => route(vector),
@@ -156,6 +160,7 @@ fn hashes(vector: &Json) -> Reading {
             Label::Slot,
             Label::Load,
             Label::List,
+            Label::Step,
             Label::Stmt,
             Label::Ident,
             Label::Call,
@@ -164,6 +169,7 @@ fn hashes(vector: &Json) -> Reading {
             Label::Once,
             Label::Input,
             Label::Seen,
+            Label::Way,
         ];
         let label = labels.into_iter().find(|label| label.as_str() == text_of(entry, "label")).unwrap();
         let mut out = entry.clone();
@@ -238,9 +244,63 @@ fn card(vector: &Json) -> Reading {
 fn statement(vector: &Json) -> Reading {
     let statement = Statement::parse(&bytes(vector, "statement")).map_err(words)?;
     Ok(json!({
-        "statement_kind": "card", "issuer": hex(statement.issuer), "created": statement.created,
+        "statement_kind": format!("{:?}", statement.kind).to_lowercase(), "issuer": hex(statement.issuer), "created": statement.created,
         "version": statement.version, "body": hex(statement.body),
     }))
+}
+
+fn receipt(vector: &Json) -> Reading {
+    let statement = bytes(vector, "statement");
+    let Signed { by, receipt, version } = Signed::parse(&statement).map_err(words)?;
+    if !vector["seed"].is_null() {
+        assert_eq!(receipt.sign(&node_of(vector, "seed")), statement);
+    }
+    let mut reading = json!({
+        "issuer": by.to_string(), "about": hex(receipt.about.as_bytes()), "stage": receipt.stage.word(),
+        "time": receipt.time, "version": version,
+    });
+    if vector["why"] != Json::Null || !receipt.why.is_empty() {
+        reading["why"] = json!(receipt.why);
+    }
+    Ok(reading)
+}
+
+fn complaint(vector: &Json) -> Reading {
+    let statement = bytes(vector, "statement");
+    let (by, complaint) = Complaint::parse(&statement).map_err(words)?;
+    let Statement { created, version, .. } = Statement::parse(&statement).map_err(words)?;
+    if !vector["seed"].is_null() {
+        assert_eq!(complaint.sign(&node_of(vector, "seed"), created), statement);
+    }
+    Ok(json!({
+        "issuer": by.to_string(), "about": complaint.about.to_string(), "complaint_reason": complaint.reason.word(),
+        "time": created, "version": version,
+    }))
+}
+
+fn trace(vector: &Json) -> Reading {
+    let trace = trace_of(&vector["trace"]);
+    let mb_wire::trace::Path { letter, steps } = trace.verify().map_err(words)?;
+    if let Json::Array(seeds) = &vector["seeds"] {
+        let node =
+            |seed: &Json| NodeSecrets::from_seed(&Seed::from_bytes(unhex(seed.as_str().unwrap()).try_into().unwrap()));
+        let again = seeds.iter().zip(&steps).fold(Trace::default(), |trace, (seed, step)| match trace.is_empty() {
+            true => Trace::begin(&node(seed), letter, step.next, step.time),
+            false => trace.extend(&node(seed), step.next, step.time).unwrap(),
+        });
+        assert_eq!(again, trace);
+    }
+    let step =
+        |step: &PathStep| json!({"node": step.node.to_string(), "next": step.next.to_string(), "time": step.time});
+    Ok(json!({"letter": letter.to_string(), "steps": steps.iter().map(step).collect::<Vec<_>>()}))
+}
+
+fn trace_of(steps: &Json) -> Trace {
+    cbor::decode(&cbor::encode(&steps_of(steps))).unwrap()
+}
+
+fn steps_of(steps: &Json) -> Cbor {
+    Cbor::Array(steps.as_array().unwrap().iter().map(|step| Cbor::Bytes(unhex(step.as_str().unwrap()))).collect())
 }
 
 fn prefix_only(vector: &Json) -> Reading {
@@ -315,38 +375,45 @@ fn made_anew(vector: &Json, file: &[u8], prefix: &Prefix, content: &Content) {
 }
 
 fn content_of(vector: &Json) -> Content {
-    match (&vector["routed"], &vector["confirm"]) {
-        (Json::Object(_), _) => Content::Routed(Box::new(routed_of(&vector["routed"]))),
-        (_, Json::Array(packets)) => {
-            Content::Confirm(packets.iter().map(|packet| packet.as_str().unwrap().parse().unwrap()).collect())
+    let packet = |id: &Json| -> PacketId { id.as_str().unwrap().parse().unwrap() };
+    match (&vector["routed"], &vector["confirm"], &vector["reports"]) {
+        (Json::Object(_), ..) => Content::Routed(Box::new(routed_of(&vector["routed"]))),
+        (_, Json::Array(packets), _) => Content::Confirm(packets.iter().map(packet).collect()),
+        (.., Json::Array(reports)) => {
+            let report =
+                |report: &Json| Report { packet: packet(&report[0]), statement: unhex(report[1].as_str().unwrap()) };
+            Content::Reports(reports.iter().map(report).collect())
         }
         _ => Content::Letter(letter_of(&vector["letter"]).sign(&node_of(vector, "author_seed"))),
     }
 }
 
-/// The fields of what is under way, and how they are written.
-const ROUTED: [&str; 6] = ["key", "tag", "block", "share", "commit", "payload"];
+/// The fields of what is under way, in their order; that of the trace may be missing.
+const ROUTED: [&str; 7] = ["key", "tag", "block", "share", "trace", "commit", "payload"];
 
 fn routed_of(json: &Json) -> Routed {
     let field = |key: &str| match key {
         "key" => Cbor::Bytes(text_of(json, key).parse::<KeyTag>().unwrap().as_bytes().to_vec()),
+        "trace" => steps_of(&json[key]),
         _ => Cbor::Bytes(bytes(json, key)),
     };
-    let map = ROUTED.map(|key| (Cbor::Text(key.into()), field(key)));
-    cbor::decode(&cbor::encode(&Cbor::Map(map.into()))).unwrap()
+    let there = ROUTED.iter().filter(|key| !json[**key].is_null());
+    let map = there.map(|key| (Cbor::Text(key.to_string()), field(key)));
+    cbor::decode(&cbor::encode(&Cbor::Map(map.collect()))).unwrap()
 }
 
 fn routed_json(routed: &Routed) -> Json {
     let Cbor::Map(map) = cbor::decode(&cbor::encode(routed)).unwrap() else { panic!("a map") };
-    let field = |(key, (_, value)): (&str, (Cbor, Cbor))| {
-        let value = value.into_bytes().unwrap();
-        let shown = match key {
-            "key" => KeyTag::from_bytes(value.try_into().unwrap()).to_string(),
-            _ => hex(value),
+    let field = |(key, value): (Cbor, Cbor)| {
+        let key = key.into_text().unwrap();
+        let shown = match (key.as_str(), value) {
+            ("key", Cbor::Bytes(tag)) => json!(KeyTag::from_bytes(tag.try_into().unwrap()).to_string()),
+            (_, Cbor::Array(steps)) => steps.into_iter().map(|step| hex(step.into_bytes().unwrap())).collect(),
+            (_, value) => json!(hex(value.into_bytes().unwrap())),
         };
-        (key.to_string(), json!(shown))
+        (key, shown)
     };
-    ROUTED.into_iter().zip(map).map(field).collect::<serde_json::Map<_, _>>().into()
+    map.into_iter().map(field).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// What one hop is given, and what goes on to the next.
@@ -397,19 +464,20 @@ fn route_hop(
     if routed.key() != secret.tag() {
         return Err(words(RouteError::NoKey(routed.key())));
     }
+    let given = routed.trace().clone();
     match routed.open(own, &secret, &prefix).map_err(words)? {
         Step::Onward(onward) => {
-            let Onward { next, end, nice, hold, leaving, veils, routed, .. } = *onward;
+            let Onward { next, end, nice, receipt, hold, leaving, veils, routed, .. } = *onward;
             let slot = json!({
                 "next": next.to_string(), "end": end, "nice": nice, "hold": hold, "leaving": hex(leaving),
-                "onion": veils.is_some(),
+                "onion": veils.is_some(), "receipt": receipt,
             });
             unveil(files.as_mut(), veils.as_ref(), &leaving)?;
             Ok((slot, Some(UnderWay { routed, files })))
         }
         Step::Here(here) => {
             let Here { letter, frame, trace, veils } = *here;
-            assert!(trace.is_empty(), "no vector of a route has a trace");
+            assert_eq!(trace, given, "it comes out as it went in");
             let slot = json!({"end": frame.end, "leaving": hex(frame.list), "onion": veils.is_some()});
             let list = frame.list;
             let (id, letter) = letter.verify(&fixed(vector, "author"), frame).map_err(words)?;
@@ -461,10 +529,12 @@ fn route_made_anew(vector: &Json) {
     lists.push(fixed(last, "leaving"));
     let holds: Vec<u32> = relays.iter().map(|slot| number(slot, "hold") as u32).collect();
     let (end, nice) = (number(last, "end") as u32, number(last, "nice") as u8);
-    let terms = Terms { end, nice, lists: &lists, is_onion: last["onion"] == true, receipt: false, holds: &holds };
-    let made = route.seal(&letter_of(&vector["letter"]).sign(&author), &terms).unwrap();
+    let (is_onion, receipt) = (last["onion"] == true, last["receipt"] == true);
+    let terms = Terms { end, nice, lists: &lists, is_onion, receipt, holds: &holds };
+    let (made, _) = route.seal(&letter_of(&vector["letter"]).sign(&author), &terms).unwrap();
     if relays.iter().all(|slot| slot["end"] == last["end"] && slot["nice"] == last["nice"]) {
-        assert_eq!(routed_json(&made.0), hops[0]["routed"]);
+        let trace = routed_of(&hops[0]["routed"]).trace().clone();
+        assert_eq!(routed_json(&made.with_trace(trace)), hops[0]["routed"]);
     }
     for hop in hops {
         assert_eq!(ExchangeSecret::from_random(fixed(hop, "coins")).public(), fixed(&hop["routed"], "share"));
@@ -489,6 +559,9 @@ fn letter_json(id: LetterId, letter: &Letter) -> Json {
     if let Some(payload) = &letter.inline {
         out["inline"] = json!(hex(payload));
     }
+    if letter.wants != Wants::default() {
+        out["wants"] = json!(u8::from(letter.wants));
+    }
     out
 }
 
@@ -509,7 +582,7 @@ fn letter_of(json: &Json) -> Letter {
         kind: Kind::File(FileMeta { form, mode: number(file, "mode") as u32, path: bytes(file, "path"), mtime }),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
-        wants: Wants::default(),
+        wants: json["wants"].as_u64().map_or(Wants::default(), |wants| (wants as u8).try_into().unwrap()),
         author: text_of(json, "author").parse().unwrap(),
         bodies: json["bodies"].as_array().unwrap().iter().map(body).collect(),
         inline: json["inline"].as_str().map(unhex),

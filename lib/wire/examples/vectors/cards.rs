@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::build::{Map, Vector, bad, beyond_order, bytes, cbor, entry, good, hex, int, list, map, remove, set, text};
 use super::draft::{ALICE, CAROL, id, node};
+use super::stated::{Part, Stated};
 
 pub fn all() -> Vec<Vector> {
     let parts = [goods(), texts(), bodies(), names(), statements_good(), statements()];
@@ -20,16 +21,6 @@ struct Sketch {
     name: &'static str,
     version: u64,
     created: u64,
-}
-
-enum Step<'a> {
-    Body(&'a mut Map),
-    BodyBytes(&'a mut Vec<u8>),
-    Map(&'a mut Map),
-    Bytes(&'a mut Vec<u8>),
-    Sig(&'a mut [u8; 64]),
-    Pair(&'a mut Vec<Value>),
-    Whole(&'a mut Vec<u8>),
 }
 
 impl Sketch {
@@ -52,29 +43,9 @@ impl Sketch {
         ])
     }
 
-    fn make(&self, edit: &dyn Fn(Step)) -> Vec<u8> {
-        let mut body = self.body();
-        edit(Step::Body(&mut body));
-        let mut body = cbor(&Value::Map(body));
-        edit(Step::BodyBytes(&mut body));
-        let mut statement = map([
-            ("v", int(1)),
-            ("body", bytes(body)),
-            ("kind", text("card")),
-            ("issuer", bytes(node(ALICE).identity_key())),
-            ("created", int(self.created)),
-            ("version", int(self.version)),
-        ]);
-        edit(Step::Map(&mut statement));
-        let mut signed = cbor(&Value::Map(statement));
-        edit(Step::Bytes(&mut signed));
-        let mut sig = node(ALICE).sign(Label::Stmt, &[&signed]);
-        edit(Step::Sig(&mut sig));
-        let mut pair = vec![bytes(signed), bytes(sig)];
-        edit(Step::Pair(&mut pair));
-        let mut whole = cbor(&Value::Array(pair));
-        edit(Step::Whole(&mut whole));
-        whole
+    fn make(&self, edit: &dyn Fn(Part)) -> Vec<u8> {
+        let (created, version, body) = (self.created, self.version, self.body());
+        Stated { kind: "card", issuer: ALICE, created, version, body }.make_with(edit)
     }
 
     fn all(&self, picks: &[(u32, Option<usize>)]) -> Json {
@@ -144,7 +115,7 @@ fn card(name: &str, what: &str, reason: &str, text: String) -> Vector {
     bad(name, "card", what, reason, json!({"text": text}))
 }
 
-fn edited(name: &str, what: &str, reason: &str, edit: &dyn Fn(Step)) -> Vector {
+fn edited(name: &str, what: &str, reason: &str, edit: &dyn Fn(Part)) -> Vector {
     card(name, what, reason, as_text(&Sketch::new().make(edit)))
 }
 
@@ -189,8 +160,8 @@ fn texts() -> Vec<Vector> {
             format!("mbcard1{}", "q".repeat(1017)),
         ),
         card("card_left_over_bits", "bits that belong to no byte", "belong to nothing", left_over()),
-        edited("card_601_bytes", "a card of more than 600 bytes", "more than the 600", &|step| {
-            if let Step::Whole(whole) = step {
+        edited("card_601_bytes", "a card of more than 600 bytes", "more than the 600", &|part| {
+            if let Part::Whole(whole) = part {
                 whole.resize(601, 0);
             }
         }),
@@ -213,8 +184,8 @@ fn left_over() -> String {
 
 fn bodies() -> Vec<Vector> {
     let body = |name, what, reason, change: &dyn Fn(&mut Map)| {
-        edited(name, what, reason, &|step| {
-            if let Step::Body(body) = step {
+        edited(name, what, reason, &|part| {
+            if let Part::Body(body) = part {
                 change(body);
             }
         })
@@ -244,18 +215,18 @@ fn bodies() -> Vec<Vector> {
         body("card_missing_name", "no name", "missing field", &|b| remove(b, "name")),
         body("card_unknown_key", "a key that is not known", "unknown field", &|b| set(b, "email", text("a@b"))),
         body("card_keys_out_of_order", "two keys exchanged", "deterministic", &|b| b.swap(1, 2)),
-        edited("card_body_trailing_byte", "a byte behind the body's map", "deterministic", &|step| {
-            if let Step::BodyBytes(body) = step {
+        edited("card_body_trailing_byte", "a byte behind the body's map", "deterministic", &|part| {
+            if let Part::BodyBytes(body) = part {
                 body.push(0);
             }
         }),
-        edited("card_sig_bit", "a bit of the signature altered", "the card was altered", &|step| {
-            if let Step::Sig(sig) = step {
+        edited("card_sig_bit", "a bit of the signature altered", "the card was altered", &|part| {
+            if let Part::Sig(sig) = part {
                 sig[5] ^= 1;
             }
         }),
-        edited("card_name_altered", "the name altered after it was signed", "the card was altered", &|step| {
-            if let Step::Whole(whole) = step {
+        edited("card_name_altered", "the name altered after it was signed", "the card was altered", &|part| {
+            if let Part::Whole(whole) = part {
                 super::build::replace(whole, b"alice", b"alicf");
             }
         }),
@@ -290,8 +261,8 @@ fn statements_good() -> Vec<Vector> {
         })
     };
     let made = shown(&sketch.make(&|_| {}), &cbor(&Value::Map(sketch.body())));
-    let empty = sketch.make(&|step| {
-        if let Step::BodyBytes(body) = step {
+    let empty = sketch.make(&|part| {
+        if let Part::BodyBytes(body) = part {
             body.clear();
         }
     });
@@ -307,40 +278,40 @@ fn statements_good() -> Vec<Vector> {
 }
 
 fn statements() -> Vec<Vector> {
-    let stmt = |name, what, reason, edit: &dyn Fn(Step)| {
+    let stmt = |name, what, reason, edit: &dyn Fn(Part)| {
         bad(name, "statement", what, reason, json!({"statement": hex(Sketch::new().make(edit))}))
     };
     let value = |name, what, reason, key: &str, value: Value| {
-        stmt(name, what, reason, &|step| {
-            if let Step::Map(map) = step {
+        stmt(name, what, reason, &|part| {
+            if let Part::Map(map) = part {
                 set(map, key, value.clone());
             }
         })
     };
     let sig = |name, what, change: &dyn Fn(&mut [u8; 64])| {
-        stmt(name, what, "signature does not match", &|step| {
-            if let Step::Sig(sig) = step {
+        stmt(name, what, "signature does not match", &|part| {
+            if let Part::Sig(sig) = part {
                 change(sig);
             }
         })
     };
     let signed = |name, what, reason, change: &dyn Fn(&mut Vec<u8>)| {
-        stmt(name, what, reason, &|step| {
-            if let Step::Bytes(signed) = step {
+        stmt(name, what, reason, &|part| {
+            if let Part::Bytes(signed) = part {
                 change(signed);
             }
         })
     };
     let whole = |name, what, reason, change: &dyn Fn(&mut Vec<u8>)| {
-        stmt(name, what, reason, &|step| {
-            if let Step::Whole(whole) = step {
+        stmt(name, what, reason, &|part| {
+            if let Part::Whole(whole) = part {
                 change(whole);
             }
         })
     };
     let pair = |name, what, reason, change: &dyn Fn(&mut Vec<Value>)| {
-        stmt(name, what, reason, &|step| {
-            if let Step::Pair(pair) = step {
+        stmt(name, what, reason, &|part| {
+            if let Part::Pair(pair) = part {
                 change(pair);
             }
         })
@@ -416,9 +387,9 @@ fn second_spelling() -> Vector {
 }
 
 fn crafted(name: &str, what: &str, issuer: [u8; 32], r: [u8; 32]) -> Vector {
-    let made = Sketch::new().make(&|step| match step {
-        Step::Map(map) => set(map, "issuer", bytes(issuer)),
-        Step::Sig(sig) => {
+    let made = Sketch::new().make(&|part| match part {
+        Part::Map(map) => set(map, "issuer", bytes(issuer)),
+        Part::Sig(sig) => {
             sig[..32].copy_from_slice(&r);
             sig[32..].fill(0);
         }

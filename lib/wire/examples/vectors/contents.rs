@@ -22,11 +22,20 @@ fn under_way(road: Road) -> Draft {
     Draft { carried: Carried::Routed(routed), ..road.draft }
 }
 
+/// A road with as many steps of this length, which are none.
+fn traced(steps: usize, len: usize) -> Road {
+    let mut road = Road::new(1);
+    road.trace = vec![vec![7; len]; steps];
+    road
+}
+
 fn goods() -> Vec<Vector> {
     let cases = [
         ("envelope_ask", "a letter, and a confirmation asked for", asking()),
         ("envelope_ask_hops_1", "the same, to be wrapped once more", Draft { hops: 1, ..asking() }),
         ("envelope_routed", "a packet under way", under_way(Road::new(2))),
+        ("envelope_routed_trace_1", "a packet under way with a step of its trace", under_way(traced(1, 300))),
+        ("envelope_routed_trace_8", "a packet under way with the longest trace", under_way(traced(8, 600))),
         (
             "envelope_routed_bodies",
             "a packet under way with two bodies, to be wrapped 15 times more, and a confirmation asked for",
@@ -146,7 +155,13 @@ fn routed_fields() -> Vec<Vector> {
         let reason = format!("no payload under way has {len} bytes");
         routed_edited(name, what, &reason, &|m| set(m, "payload", bytes(vec![1; len])))
     };
+    let trace = |name, what, steps, len| {
+        let made = under_way(traced(steps, len)).make();
+        bad(name, "envelope", what, "too many steps, or one that is too long", made.input())
+    };
     vec![
+        trace("routed_trace_9_steps", "a trace of nine steps", 9, 300),
+        trace("routed_trace_601_bytes", "a step that is too long", 1, 601),
         sized("routed_key_7_bytes", "a key tag that is too short", "key", 7),
         sized("routed_tag_33_bytes", "a tag that is too long", "tag", 33),
         sized("routed_block_2047_bytes", "a block that is too short", "block", 2047),
@@ -177,6 +192,14 @@ fn routed_spellings() -> Vec<Vector> {
             if let Some(payload) = entry(m, "payload") {
                 *payload = list((0..512).map(|_| int(1)));
             }
+        }),
+        routed_edited("routed_trace_empty", "a trace without steps", "deterministic", &|m| set(m, "trace", list([]))),
+        routed_edited("routed_trace_null", "null in the trace's place", "wrong form", &|m| {
+            set(m, "trace", Value::Null)
+        }),
+        routed_edited("routed_trace_text", "a step as text", "wrong form", &|m| set(m, "trace", list([text("x")]))),
+        routed_edited("routed_trace_bytes", "a step without a list around it", "wrong form", &|m| {
+            set(m, "trace", bytes([7; 300]));
         }),
         value("routed_null", "null in the place of the map", Value::Null),
         value("routed_list", "a list in the place of the map", list([bytes([1; 8])])),

@@ -63,6 +63,8 @@ pub enum Carried {
     Letter,
     Routed(Box<Routed>),
     Confirm(Vec<PacketId>),
+    /// A packet and what is said of it, each.
+    Reports(Vec<(PacketId, Vec<u8>)>),
 }
 
 /// The seeds of the nodes are of one byte, 32 times.
@@ -141,7 +143,7 @@ impl Draft {
     }
 
     fn letter_map(&self) -> Map {
-        let Letter { to, end, kind: Kind::File(file), salt, time, author, bodies, inline, .. } = &self.letter;
+        let Letter { to, end, kind: Kind::File(file), salt, time, wants, author, bodies, inline } = &self.letter;
         let form = if file.form == Form::Plain { "plain" } else { "folder" };
         let file = map([
             ("form", text(form)),
@@ -163,6 +165,9 @@ impl Draft {
             ("bodies", list(bodies)),
         ]);
         inline.iter().for_each(|payload| set(&mut letter, "inline", bytes(payload)));
+        if *wants != Wants::default() {
+            set(&mut letter, "wants", int(u8::from(*wants)));
+        }
         letter
     }
 
@@ -173,6 +178,10 @@ impl Draft {
             Carried::Routed(routed) => Value::Map(map([("routed", Value::Map(routed.map()))])),
             Carried::Confirm(packets) => {
                 Value::Map(map([("confirm", list(packets.iter().map(|packet| bytes(packet.as_bytes()))))]))
+            }
+            Carried::Reports(reports) => {
+                let report = |(packet, said): &(PacketId, Vec<u8>)| list([bytes(packet.as_bytes()), bytes(said)]);
+                Value::Map(map([("reports", list(reports.iter().map(report)))]))
             }
         };
         edit(Stage::Content(&mut content));
@@ -340,6 +349,9 @@ impl Made {
             Carried::Confirm(packets) => {
                 all["confirm"] = packets.iter().map(|packet| json!(packet.to_string())).collect();
             }
+            Carried::Reports(reports) => {
+                all["reports"] = reports.iter().map(|(packet, said)| json!([packet.to_string(), hex(said)])).collect();
+            }
         }
         all["coins"] = json!(hex(self.coins));
         all["sender_seed"] = json!(hex([self.draft.sender; 32]));
@@ -386,6 +398,9 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
     });
     if let Some(payload) = &letter.inline {
         out["inline"] = json!(hex(payload));
+    }
+    if letter.wants != Wants::default() {
+        out["wants"] = json!(u8::from(letter.wants));
     }
     out
 }

@@ -43,12 +43,21 @@ fn goods() -> Vec<Vector> {
             "a path that is not UTF-8",
             with(&|d| d.file().path = b"a\xff\n/\x1b[1m/...".to_vec()),
         ),
+        ("letter_wants_receipts", "a letter whose author wants receipts", wanting(1)),
+        ("letter_wants_trace", "a letter whose author wants a trace", wanting(2)),
+        ("letter_wants_both", "a letter whose author wants receipts and a trace", wanting(3)),
         ("letter_bodies_1024", "as many bodies as a letter may list", many_bodies()),
     ];
     let made = |(name, what, draft): (&str, &str, Draft)| good(name, "envelope", what, draft.make().all());
     let mut out: Vec<_> = cases.into_iter().map(made).collect();
     out.push(high_bit());
     out
+}
+
+fn wanting(wants: u8) -> Draft {
+    let mut draft = Draft::new();
+    draft.letter.wants = wants.try_into().expect("1 to 3");
+    draft
 }
 
 pub fn pattern(len: usize) -> Vec<u8> {

@@ -40,6 +40,7 @@ fn hashes() -> Vec<Vector> {
         Slot,
         Load,
         List,
+        Step,
         Stmt,
         Ident,
         Call,
@@ -48,6 +49,7 @@ fn hashes() -> Vec<Vector> {
         Once,
         Input,
         Seen,
+        Way,
     ];
     let key = [0x11; 32];
     let table = labels.into_iter().flat_map(|label| {

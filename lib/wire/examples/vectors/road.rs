@@ -13,7 +13,7 @@ use mb_wire::letter::{Codec, LetterBody};
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
-use super::build::{Map, aead_seal, bytes, cbor, hex, map};
+use super::build::{Map, aead_seal, bytes, cbor, hex, list, map, set};
 use super::draft::{ALICE, BOB, BOB_EXCHANGE, Draft, Stage, extract, id, letter, node, schedule_parts};
 
 const SLOT_LEN: usize = 256;
@@ -54,27 +54,37 @@ pub struct Routed {
     pub tag: [u8; 32],
     pub block: [u8; BLOCK_LEN],
     pub share: [u8; 32],
+    /// The steps; none where no trace is wanted.
+    pub trace: Vec<Vec<u8>>,
     pub commit: [u8; 32],
     pub payload: Vec<u8>,
 }
 
 impl Routed {
     pub fn map(&self) -> Map {
-        map([
+        let mut routed = map([
             ("key", bytes(self.key.as_bytes())),
             ("tag", bytes(self.tag)),
             ("block", bytes(self.block)),
             ("share", bytes(self.share)),
             ("commit", bytes(self.commit)),
             ("payload", bytes(&self.payload)),
-        ])
+        ]);
+        if !self.trace.is_empty() {
+            set(&mut routed, "trace", list(self.trace.iter().map(bytes)));
+        }
+        routed
     }
 
     pub fn json(&self) -> Json {
-        json!({
+        let mut routed = json!({
             "key": self.key.to_string(), "tag": hex(self.tag), "block": hex(self.block), "share": hex(self.share),
             "commit": hex(self.commit), "payload": hex(&self.payload),
-        })
+        });
+        if !self.trace.is_empty() {
+            routed["trace"] = self.trace.iter().map(hex).collect();
+        }
+        routed
     }
 }
 
@@ -96,6 +106,10 @@ pub struct Road {
     /// One for each hop.
     pub terms: Vec<Terms>,
     pub is_onion: bool,
+    /// Whether the author wants to hear how far it has come: flag 4.
+    pub receipt: bool,
+    /// What travels with it, the same at each hop.
+    pub trace: Vec<Vec<u8>>,
     /// In an onion: the bodies that the letter lists.
     files: Vec<Vec<u8>>,
     /// What these hold.
@@ -197,7 +211,15 @@ impl Road {
         let mut draft = Draft::new();
         draft.letter.to = id(hop_node(hops - 1));
         let terms = Terms { envelope_end: draft.end, end: draft.end, nice: draft.nice, hold: 0 };
-        Road { draft, terms: vec![terms; hops], is_onion: false, files: vec![], payloads: vec![] }
+        Road {
+            draft,
+            terms: vec![terms; hops],
+            is_onion: false,
+            receipt: false,
+            trace: vec![],
+            files: vec![],
+            payloads: vec![],
+        }
     }
 
     /// The same as an onion, with bodies that hold these payloads.
@@ -257,7 +279,8 @@ impl Road {
             };
             let tag = keyed(&keys.key(Label::Mac), Label::Slot, &[&block]);
             let (key, commit) = (key_tag(&hop_exchange(number).public()), keys.key(Label::Commit));
-            let mut routed = Routed { key, tag, block, share: keys.share, commit, payload };
+            let (share, trace) = (keys.share, self.trace.clone());
+            let mut routed = Routed { key, tag, block, share, trace, commit, payload };
             at_hop(number, Turn::Routed(&mut routed));
             let (coins, files) = (keys.coins, files[number].clone());
             hops.push(Hop { routed: routed.clone(), coins, load, arriving, leaving, files });
@@ -333,7 +356,7 @@ impl Road {
         slot[200..232].copy_from_slice(&leaving);
         slot[232..236].copy_from_slice(&end.to_be_bytes());
         slot[236] = nice;
-        slot[237] = u8::from(next.is_none()) + if self.is_onion { 2 } else { 0 };
+        slot[237] = u8::from(next.is_none()) + 2 * u8::from(self.is_onion) + 4 * u8::from(self.receipt);
         slot[238..242].copy_from_slice(&hold.to_be_bytes());
         slot
     }
@@ -420,7 +443,7 @@ impl Made {
         let [arriving, leaving] = [arriving, leaving].map(|list| hex(list_hash(list.iter().copied())));
         let mut slot = json!({
             "load": hex(load), "arriving": arriving, "leaving": leaving, "end": end, "nice": nice, "hold": hold,
-            "onion": self.road.is_onion,
+            "onion": self.road.is_onion, "receipt": self.road.receipt,
         });
         if number + 1 < self.hops.len() {
             slot["next"] = json!(id(hop_node(number + 1)).to_string());

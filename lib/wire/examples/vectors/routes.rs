@@ -30,6 +30,13 @@ fn goods() -> Vec<Vector> {
     let mut long = Road::new(2);
     long.draft.letter.inline = Some(pattern(4_500));
     let cases = [
+        ("route_receipts", "a plain route whose author wants receipts", wanting(3, 1)),
+        ("route_trace", "a plain route of two hops with the author's step of a trace", traced(wanting(2, 2))),
+        (
+            "route_receipts_and_trace",
+            "a letter to a neighbour, whose author wants receipts and a trace",
+            traced(wanting(1, 3)),
+        ),
         (
             "route_bodies",
             "a plain route with three bodies",
@@ -41,6 +48,21 @@ fn goods() -> Vec<Vector> {
     ];
     let made = cases.into_iter().map(|(name, what, road)| good(name, "route", what, road.make().all()));
     (1..=8).map(plain).chain(made).chain([high_bit()]).collect()
+}
+
+/// A plain road whose letter wants this.
+fn wanting(hops: usize, wants: u8) -> Road {
+    let mut road = Road::new(hops);
+    road.draft.letter.wants = wants.try_into().expect("1 to 3");
+    road.receipt = road.draft.letter.wants.receipt;
+    road
+}
+
+/// The author has made the first step of a trace.
+fn traced(mut road: Road) -> Road {
+    let (_, letter) = road.draft.signed_letter(&|_| {});
+    road.trace = super::traces::path(letter, 1);
+    road
 }
 
 /// A writer may say something else to each hop, the library's does not.
@@ -448,6 +470,7 @@ fn onions_bad() -> Vec<Vector> {
     for list in ["bodies", "files"] {
         swapped["hops"][0][list].as_array_mut().expect("a list").swap(0, 1);
     }
+    let tracing = traced(Road::onion(2, &[&payload])).make();
     let mut altered = Road::onion(2, &[&payload]).make().input(0);
     altered["hops"][0]["files"][0] = json!(hex([0; 56]));
     vec![
@@ -469,6 +492,7 @@ fn onions_bad() -> Vec<Vector> {
             },
         ),
         onion(1, "onion_without_flag", "the last slot of an onion without its flag", &|s| s[237] = 1),
+        bad("onion_with_trace", "route", "an onion with a trace", "not that of this packet", tracing.input(0)),
         bad("onion_bodies_swapped", "route", "two bodies exchanged on the way", "bodies are not those", swapped),
         bad("onion_file_other", "route", "another file than the body that is listed", "bodies are not those", altered),
         results_other(),
