@@ -103,7 +103,9 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
         (None, None) => {}
     }
     if let (None, Some(home), true) = (&dir, known.home(), asked.packets.is_empty()) {
-        print_complaints(program, &program.spool(home)?, &known, &asked.nodes, args.json)?;
+        for node in print_complaints(program, &program.spool(home)?, &known, &asked.nodes, args.json)? {
+            unmet.remove(&node.to_string());
+        }
     }
     for word in unmet.values() {
         program.fail(&Complaint::new(Class::No, format!("{word}: nothing here")));
@@ -111,16 +113,21 @@ fn run(mut args: Args, program: &mut Program) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A line for each neighbour of whose packets somebody complained.
+/// A line for each neighbour of whose packets somebody complained; which these are.
 fn print_complaints(
     program: &mut Program,
     spool: &Spool,
     known: &Known,
     only: &[NodeId],
     as_json: bool,
-) -> Result<(), Failed> {
+) -> Result<Vec<NodeId>, Failed> {
+    let mut found = Vec::new();
     for node in spool.nodes()?.iter().filter(|node| only.is_empty() || only.contains(node)) {
-        match complaints::of(spool, node)? {
+        let count = complaints::of(spool, node)?;
+        if count > 0 {
+            found.push(*node);
+        }
+        match count {
             0 => {}
             count if as_json => {
                 program.json(&json!({ "queue": "complaints", "node": known.name(node), "id": node.to_string(),
@@ -129,7 +136,7 @@ fn print_complaints(
             count => program.say(format!("complaints {} {count} within {} days", known.name(node), complaints::DAYS)),
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Tells what was heard of the packets that are not delivered.

@@ -13,7 +13,7 @@ use mb_spool::batch::publish_all;
 use mb_spool::bodies::remove_packet;
 use mb_spool::class::Class;
 use mb_spool::durable::{self, DirRef, Lock, LockGuard};
-use mb_spool::layout::Spool;
+use mb_spool::layout::{Queue, Spool};
 use mb_spool::names::body_name;
 use mb_spool::run::{Run, gone};
 use mb_spool::{sent, way};
@@ -106,7 +106,20 @@ pub fn out(
 /// Tells what a run would move to the stick in `dir`, and writes nothing.
 pub fn would_go(spool: &Spool, dir: &DirRef, options: OutOptions, watch: &mut dyn Watch) -> Result<Report, CarryError> {
     let stick = Stick::find(dir)?;
-    let destinations = destinations(spool, stick.as_ref(), options.nodes, watch)?;
+    let mut destinations = destinations(spool, stick.as_ref(), options.nodes, watch)?;
+    if options.again {
+        for node in spool.nodes()? {
+            let is_there = match &stick {
+                Some(stick) => none_if_wrong_kind(stick.node(&node))?.is_some(),
+                None => false,
+            };
+            if let Some(queue) =
+                spool.find_queue(&node, Queue::Sent)?.filter(|_| is_there || options.nodes.contains(&node))
+            {
+                destinations.push(Destination { node, queue, way: None });
+            }
+        }
+    }
     let mut report = Report::default();
     let mut room = Room::new(dir, 0, options.max_bytes.unwrap_or(u64::MAX));
     for waiting in next_waiting(&destinations, None)? {

@@ -4,7 +4,7 @@ use mb_spool::batch::send_unkept;
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_spool::layout::Spool;
-use mb_spool::paths;
+use mb_spool::paths::{self, Came};
 use mb_spool::run::Run;
 use mb_wire::envelope::Content;
 use mb_wire::id::PacketId;
@@ -54,10 +54,15 @@ pub fn complain(
     (packet, reason): (PacketId, Reason),
     run: &Run,
 ) -> Result<PacketId, ComplainError> {
-    let came = paths::find(spool, &packet)?.ok_or(ComplainError::Unknown(packet))?;
+    let came = paths::find(spool, &packet)?.filter(is_relayed).ok_or(ComplainError::Unknown(packet))?;
     let node = nodes.node(&came.from).ok_or(ComplainError::Gone(packet))?;
     let statement = Complaint { about: came.letter, reason }.sign(secrets, now);
     let content = Content::Reports(vec![Report { packet, statement }]);
     let envelope = envelope(secrets, node, today, &content).ok_or(ComplainError::Gone(packet))?;
     Ok(send_unkept(spool, run, &node.id(), &envelope)?)
+}
+
+/// A path of one step is that of a neighbour's own packet.
+fn is_relayed(came: &Came) -> bool {
+    came.path().is_none_or(|path| path.is_ok_and(|path| path.steps.len() > 1))
 }

@@ -2,7 +2,7 @@
 
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::Spool;
-use mb_spool::way::{self, Hop, Origin, Record};
+use mb_spool::way::{self, Hop, Origin};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::report::{Signed, Stage};
 
@@ -31,25 +31,24 @@ impl Told {
 /// More roads than a packet can have gone by.
 const ROADS_MOST: usize = 64;
 
-/// What is known of `packet`; `None` if it is not ours, no word of it is wanted, or all was forgotten. Of one that went by another
-/// road, what is known of it there.
+/// What is known of `packet`; `None` if it is not ours, no word of it is wanted, or all was forgotten. Of one that went by several
+/// roads, what is known of it by the one that it was delivered by, else by the last.
 pub fn told(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Told>> {
-    let mut packet = *packet;
+    let (mut packet, mut found) = (*packet, None);
     for _ in 0..ROADS_MOST {
-        let Some((_, dir, record)) = way::find(spool, &packet)?.into_iter().find(|(.., record)| is_ours(record)) else {
-            return Ok(None);
-        };
-        match record.origin {
-            Origin::Rerouted { packet: became, .. } => packet = became,
-            Origin::Ours(hops) => return told_of(&dir, &packet, &hops).map(Some),
-            Origin::Relayed { .. } => return Ok(None),
+        let ways = way::find(spool, &packet)?.into_iter();
+        let ours = ways.filter_map(|(_, dir, record)| match record.origin {
+            Origin::Ours { hops, went } => Some((dir, hops, went)),
+            Origin::Relayed { .. } => None,
+        });
+        let Some((dir, hops, went)) = ours.last() else { break };
+        let told = found.insert(told_of(&dir, &packet, &hops)?);
+        match went {
+            Some((_, became)) if !told.is_delivered() => packet = became,
+            _ => break,
         }
     }
-    Ok(None)
-}
-
-fn is_ours(record: &Record) -> bool {
-    !matches!(record.origin, Origin::Relayed { .. })
+    Ok(found)
 }
 
 fn told_of(way: &DirRef, packet: &PacketId, hops: &[Hop]) -> durable::Result<Told> {

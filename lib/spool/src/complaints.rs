@@ -1,9 +1,8 @@
 //! `NODE/complaints/DAY/PKT`: a packet that NODE handed over, and of which its receiver complains; DAY is when that was heard. The name
-//! is that of the packet that we made of it, so each counts once. After a while they are forgotten.
+//! is that of the packet that we made of it. After a while they are forgotten.
 
 use mb_wire::id::{NodeId, PacketId};
 
-use crate::bodies::exists;
 use crate::durable;
 use crate::layout::{FILE_MODE, Spool, days};
 use crate::run::remove_tree;
@@ -12,17 +11,6 @@ use crate::run::remove_tree;
 pub const COMPLAINTS: &str = "complaints";
 /// Days after which a complaint is forgotten.
 pub const DAYS: u32 = 30;
-
-/// Whether a complaint about `packet` has been counted against `node`.
-pub fn is_counted(spool: &Spool, node: &NodeId, packet: &PacketId) -> durable::Result<bool> {
-    let Some(folder) = spool.find(&[&node.to_string(), COMPLAINTS])? else { return Ok(false) };
-    for day in days(&folder)? {
-        if exists(&*folder.open_dir(day.to_string().as_ref())?, &packet.to_string())? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
 
 /// Counts a complaint about `packet` against `node`. Not synced: what a power cut takes is counted when it comes again.
 pub fn count(spool: &Spool, node: &NodeId, packet: &PacketId, today: u32) -> durable::Result<()> {

@@ -8,12 +8,12 @@ use mb_wire::id::{NodeId, PacketId};
 use serde::{Deserialize, Serialize};
 
 use crate::barrier::Barrier;
-use crate::durable::{self, DirRef, Kind};
+use crate::durable::{self, DirRef, Kind, Lock, LockGuard};
 use crate::envelopes::read_whole;
 use crate::layout::{Queue, Spool};
 use crate::names::Name;
 use crate::run::{Run, gone};
-use crate::way::{Origin, Record};
+use crate::way::{self, Origin, Record};
 
 /// The folder's name.
 pub const ROAD: &str = "road";
@@ -163,7 +163,7 @@ fn for_each(
 fn read(dir: &DirRef, packet: &PacketId) -> durable::Result<Option<Roads>> {
     match dir.open(packet.to_string().as_ref()) {
         Ok(file) => Ok(Roads::from_bytes(&read_whole(&file, MOST_LEN)?)),
-        Err(error) if error.is_missing() => Ok(None),
+        Err(error) if error.is_missing() || error.is_wrong_kind() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -179,11 +179,34 @@ impl Stalled {
 
     /// Leads whoever asks for the packet, where word of it is wanted, to what it became.
     pub fn lead_on(&self, spool: &Spool, road: &Road, run: &Run, barrier: &mut Barrier) -> durable::Result<()> {
-        let Some(record) = road.record() else { return Ok(()) };
-        let end = record.end;
-        crate::way::note(spool, &road.to, &road.packet(), &record, run, Some(&mut *barrier))?;
-        let led = Record { end, origin: Origin::Rerouted { next: road.to, packet: road.packet() } };
-        crate::way::note(spool, &self.node, &self.packet, &led, run, Some(barrier))
+        if let Some(record) = road.record() {
+            way::note(spool, &road.to, &road.packet(), &record, run, Some(&mut *barrier))?;
+        }
+        let known = match way::open(spool, &self.node)? {
+            Some(dir) => way::read(&dir, &self.packet)?,
+            None => None,
+        };
+        match known {
+            Some(Record { end, origin: Origin::Ours { hops, .. } }) => {
+                let went = Some((road.to, road.packet()));
+                let led = Record { end, origin: Origin::Ours { hops, went } };
+                way::note(spool, &self.node, &self.packet, &led, run, Some(barrier))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps others away from the packet while the guard lives; `false`: somebody is at it, or it is gone.
+    pub fn lock(&self) -> durable::Result<(bool, Option<LockGuard>)> {
+        let file = match self.tx.open(self.packet.to_string().as_ref()) {
+            Err(error) if error.is_missing() => return Ok((false, None)),
+            other => other?,
+        };
+        match file.try_lock()? {
+            Lock::Held(guard) => Ok((true, Some(guard))),
+            Lock::Busy => Ok((false, None)),
+            Lock::Unsupported => Ok((true, None)),
+        }
     }
 }
 

@@ -24,8 +24,11 @@ pub fn keep(
     run: &Run,
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
-    if tx.stat(packet.to_string().as_ref())?.mode & 0o200 == 0 {
-        return Ok(());
+    match tx.stat(packet.to_string().as_ref()) {
+        // Somebody else has handed it over, or gave it up.
+        Err(error) if error.is_missing() => return Ok(()),
+        stat if stat.as_ref().is_ok_and(|stat| stat.mode & 0o200 == 0) => return Ok(()),
+        stat => drop(stat?),
     }
     let sent = spool.queue(node, Queue::Sent)?;
     link_packet(tx, &sent, packet, body_count, run)?;
@@ -33,14 +36,14 @@ pub fn keep(
     Ok(())
 }
 
-/// Bodies before their envelope: what stands alone is litter.
+/// Bodies before their envelope: what stands alone is litter. And once more behind it: a sweep may have taken one that had no
+/// envelope yet.
 fn link_packet(from: &DirRef, to: &DirRef, packet: &PacketId, body_count: usize, run: &Run) -> durable::Result<()> {
-    for number in 0..body_count {
-        let name = body_name(packet, number);
-        link_or_copy(from, &name, to, &name, run)?;
-    }
-    let name = packet.to_string();
-    link_or_copy(from, &name, to, &name, run)
+    let link = |name: &str| link_or_copy(from, name, to, name, run);
+    let link_bodies = || (0..body_count).try_for_each(|number| link(&body_name(packet, number)));
+    link_bodies()?;
+    link(&packet.to_string())?;
+    link_bodies()
 }
 
 /// Puts everything that `node` has not confirmed into its `tx/` again. A packet that has gone meanwhile is left out.

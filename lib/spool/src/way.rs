@@ -9,7 +9,7 @@ use mb_wire::id::{Mark, NodeId, PacketId};
 
 use crate::barrier::Barrier;
 use crate::bodies::exists;
-use crate::durable::{self, DirRef};
+use crate::durable::{self, DirRef, Kind};
 use crate::envelopes::read_whole;
 use crate::layout::{FILE_MODE, Spool};
 use crate::names::{Name, body_name};
@@ -49,14 +49,12 @@ pub enum Origin {
         /// Where its author wants to hear of it: what we remember it by.
         mark: Option<Mark>,
     },
-    /// We wrote it: who may say something of it, the recipient last.
-    Ours(Vec<Hop>),
-    /// We wrote it, and it went by another road.
-    Rerouted {
-        /// Who is handed it there.
-        next: NodeId,
-        /// The packet, as it goes there.
-        packet: PacketId,
+    /// We wrote it.
+    Ours {
+        /// Who may say something of it, the recipient last.
+        hops: Vec<Hop>,
+        /// Who was handed it by another road since, and what it is called there.
+        went: Option<(NodeId, PacketId)>,
     },
 }
 
@@ -78,9 +76,9 @@ impl Record {
                 lines.push_str(&format!("from {from} {packet}\n"));
                 lines.extend(mark.map(|mark| format!("mark {mark}\n")));
             }
-            Origin::Rerouted { next, packet } => lines.push_str(&format!("went {next} {packet}\n")),
-            Origin::Ours(hops) => {
+            Origin::Ours { hops, went } => {
                 lines.extend(hops.iter().map(|Hop { node, mark }| format!("hop {node} {mark}\n")));
+                lines.extend(went.map(|(node, packet)| format!("went {node} {packet}\n")));
             }
         }
         record::with_sum(Label::Way, &lines)
@@ -99,12 +97,15 @@ impl Record {
                 return None;
             }
             Origin::Relayed { from, packet, mark: mark.flatten() }
-        } else if let Some(went) = first.strip_prefix("went ") {
-            let (next, packet) = node_and_packet(went)?;
-            lines.next();
-            Origin::Rerouted { next, packet }
         } else {
-            Origin::Ours(lines.by_ref().map(hop).collect::<Option<_>>()?)
+            let hops =
+                lines.clone().map_while(|line| line.strip_prefix("hop ")).map(hop).collect::<Option<Vec<_>>>()?;
+            let mut rest = lines.by_ref().skip(hops.len());
+            let went = match rest.next() {
+                Some(line) => Some(node_and_packet(line.strip_prefix("went ")?)?),
+                None => None,
+            };
+            Origin::Ours { hops, went }
         };
         lines.next().is_none().then_some(Record { end, origin })
     }
@@ -115,8 +116,8 @@ fn node_and_packet(words: &str) -> Option<(NodeId, PacketId)> {
     Some((node.parse().ok()?, packet.parse().ok()?))
 }
 
-fn hop(line: &str) -> Option<Hop> {
-    let (node, mark) = line.strip_prefix("hop ")?.split_once(' ')?;
+fn hop(words: &str) -> Option<Hop> {
+    let (node, mark) = words.split_once(' ')?;
     Some(Hop { node: node.parse().ok()?, mark: mark.parse().ok()? })
 }
 
@@ -173,7 +174,8 @@ pub fn receipt(way: &DirRef, packet: &PacketId, hop: usize) -> durable::Result<O
 fn read_file(dir: &DirRef, name: &str, most: usize) -> durable::Result<Option<Vec<u8>>> {
     match dir.open(name.as_ref()) {
         Ok(file) => Ok(Some(read_whole(&file, usize::try_from(file.stat()?.len).unwrap_or(usize::MAX).min(most))?)),
-        Err(error) if error.is_missing() => Ok(None),
+        // Something else of that name is told by mb-check.
+        Err(error) if error.is_missing() || error.is_wrong_kind() => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -211,7 +213,7 @@ pub fn left(spool: &Spool, most: usize) -> durable::Result<Vec<Left>> {
             break;
         }
         let entry = entry?;
-        let Name::Envelope(packet) = Name::parse(&entry.name) else { continue };
+        let (Name::Envelope(packet), Kind::File) = (Name::parse(&entry.name), entry.kind) else { continue };
         let text = read_file(&dir, &packet.to_string(), MOST_RECORD_LEN)?;
         match text.as_deref().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()) {
             Some(next) => {
@@ -250,7 +252,7 @@ pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
         let Some(way) = open(spool, &node)? else { continue };
         let names = way.list()?.collect::<durable::Result<Vec<_>>>()?;
         let (mut records, mut receipts) = (Vec::new(), Vec::new());
-        for entry in &names {
+        for entry in names.iter().filter(|entry| entry.kind == Kind::File) {
             match Name::parse(&entry.name) {
                 Name::Envelope(packet) => records.push(packet),
                 Name::Body(packet, _) => receipts.push((packet, &entry.name)),
@@ -282,8 +284,8 @@ mod tests {
         let origins = [
             Origin::Relayed { from: node, packet, mark: None },
             Origin::Relayed { from: node, packet, mark: Some(mark) },
-            Origin::Ours(vec![Hop { node, mark }; 8]),
-            Origin::Rerouted { next: node, packet },
+            Origin::Ours { hops: vec![Hop { node, mark }; 8], went: None },
+            Origin::Ours { hops: vec![Hop { node, mark }; 8], went: Some((node, packet)) },
         ];
         for origin in origins {
             let record = Record { end: 20_000, origin };

@@ -8,6 +8,9 @@ use std::fmt;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
+/// Most roads to a node: an envelope is made for each.
+const ROADS_MOST: usize = 8;
+
 /// A card; its signature is checked.
 pub(super) fn card<'de, D: Deserializer<'de>>(from: D) -> Result<Card, D::Error> {
     let text = String::deserialize(from)?;
@@ -81,6 +84,9 @@ pub(super) fn roads<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<String
     let roads = Vec::<Vec<String>>::deserialize(from)?;
     if roads.is_empty() {
         return Err(de::Error::custom("no way at all; [[]] is directly"));
+    }
+    if roads.len() > ROADS_MOST {
+        return Err(de::Error::custom(format!("{} roads; at most {ROADS_MOST} are allowed", roads.len())));
     }
     for road in &roads {
         road.iter().try_for_each(|name| check_name(name)).map_err(de::Error::custom)?;

@@ -75,7 +75,14 @@ impl Sender<'_> {
         let mut way = self.way_by(to, &to.via, options)?;
         // A new onion would need the content again.
         if !way.is_onion {
+            let ids = |via: &[&KnownNode]| via.iter().map(|node| node.id()).collect::<Vec<_>>();
+            let mut taken = vec![ids(&to.via)];
             for via in &to.others {
+                // The same way again leads no further.
+                if taken.contains(&ids(via)) {
+                    continue;
+                }
+                taken.push(ids(via));
                 match self.way_by(to, via, options) {
                     // It may get a newer card until it is needed, but not this packet.
                     Err(SendError::Card { .. }) => {}
@@ -227,7 +234,7 @@ impl Sender<'_> {
         let envelope =
             wrap(self.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies: &bodies, ask, content: &content })?;
         let hops = hops.iter().zip(marks).map(|(hop, mark)| Hop { node: hop.id, mark }).collect();
-        let record = Record { end: letter.end.saturating_add(AFTER_DAYS), origin: Origin::Ours(hops) };
+        let record = Record { end: letter.end.saturating_add(AFTER_DAYS), origin: Origin::Ours { hops, went: None } };
         Ok((envelope, way.receipt.then_some(record)))
     }
 

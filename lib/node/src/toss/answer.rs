@@ -10,7 +10,7 @@ use mb_spool::class::Class;
 use mb_spool::complaints;
 use mb_spool::durable;
 use mb_spool::run::Run;
-use mb_spool::way::{self, Left, Origin, Record};
+use mb_spool::way::{self, Hop, Left, Origin, Record};
 use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
@@ -28,6 +28,8 @@ const DAYS: u32 = 90;
 const NICE: u8 = 64;
 /// So many reports on one packet of others are passed on: more than its hops have to say.
 const PASSED_MOST: usize = 32;
+/// The number, behind those, of the complaint that was passed on.
+const COMPLAINT: usize = PASSED_MOST;
 
 /// Packets that have left and are told of together.
 const LEFT_AT_ONCE: usize = 4096;
@@ -135,18 +137,36 @@ impl<'a> Batch<'_, 'a> {
         let Report { packet, statement } = report;
         let Some(dir) = way::open(spool, &by.id())? else { return Ok(()) };
         let origin = way::read(&dir, packet)?.map(|record| record.origin);
-        if let Ok((complainer, Complaint { reason, .. })) = Complaint::parse(statement) {
-            return self.take_complaint(packet, statement, origin, taken, &mut || {
-                tell(Event::Complaint { packet: *packet, by: complainer, reason });
-            });
+        if let Ok((complainer, complaint)) = Complaint::parse(statement) {
+            match origin {
+                Some(Origin::Relayed { from, packet: before, .. }) => {
+                    let key = (by.id(), *packet, COMPLAINT);
+                    let is_known = way::receipt(&dir, packet, COMPLAINT)?.is_some() || taken.passed.contains_key(&key);
+                    if let Some(to) = nodes.node(&from).filter(|_| !is_known) {
+                        taken.answers.to(to).reports.push(Report { packet: before, statement: statement.clone() });
+                        taken.passed.insert(key, statement.clone());
+                        taken.counted.insert((from, *packet));
+                    }
+                }
+                Some(Origin::Ours { hops, .. }) => {
+                    let (by, mark) = (complainer, complaint.about.into());
+                    if hops.last() == Some(&Hop { node: by, mark }) {
+                        tell(Event::Complaint { packet: *packet, by, reason: complaint.reason });
+                    }
+                }
+                None => {}
+            }
+            return Ok(());
         }
         let Ok(signed) = Signed::parse(statement) else { return Ok(()) };
         match origin {
-            Some(Origin::Ours(hops)) => {
+            Some(Origin::Ours { hops, .. }) => {
                 let Some(number) = hop_of(&hops, &signed) else { return Ok(()) };
                 let known = way::receipt(&dir, packet, number)?.and_then(|known| Signed::parse(&known).ok());
-                let is_final = |known: &Signed| known.receipt.stage == Stage::Delivered;
-                if known.is_none_or(|known| !is_final(&known) && known.version < signed.version) {
+                // What was delivered is so for good, whatever the clock over there says.
+                let is_final = |signed: &Signed| signed.receipt.stage == Stage::Delivered;
+                let is_newer = |known: &Signed| is_final(&signed) || known.version < signed.version;
+                if known.is_none_or(|known| !is_final(&known) && is_newer(&known)) {
                     way::keep_receipt(&dir, packet, number, statement, self.run, &mut taken.kept)?;
                     tell(Event::Receipt { packet: *packet, by: signed.by, receipt: &signed.receipt });
                 }
@@ -166,33 +186,7 @@ impl<'a> Batch<'_, 'a> {
                     }
                 }
             }
-            Some(Origin::Rerouted { .. }) | None => {}
-        }
-        Ok(())
-    }
-}
-
-impl<'a> Batch<'_, 'a> {
-    /// A complaint about a packet that we handed over: counted once, against the neighbour that brought it, and passed on to that.
-    /// `told`, where the packet is our own.
-    fn take_complaint(
-        &self,
-        packet: &PacketId,
-        statement: &[u8],
-        origin: Option<Origin>,
-        taken: &mut Taken<'a>,
-        told: &mut dyn FnMut(),
-    ) -> durable::Result<()> {
-        let Tosser { spool, nodes, .. } = *self.tosser;
-        match origin {
-            Some(Origin::Relayed { from, packet: before, .. }) => {
-                let Some(to) = nodes.node(&from) else { return Ok(()) };
-                if !complaints::is_counted(spool, &from, packet)? && taken.counted.insert((from, *packet)) {
-                    taken.answers.to(to).reports.push(Report { packet: before, statement: statement.to_vec() });
-                }
-            }
-            Some(Origin::Ours(_)) => told(),
-            Some(Origin::Rerouted { .. }) | None => {}
+            None => {}
         }
         Ok(())
     }

@@ -230,12 +230,18 @@ impl<'a> Batch<'_, 'a> {
             Ok(files) => files,
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
+        let staged = stage.stage(deliver, files, threads)?;
         if let Some(trace) = &deliver.trace {
             let came = Came { from: accepted.from.id(), trace: trace.clone(), letter: deliver.id };
             let (spool, day) = (self.tosser.spool, deliver.letter.end);
-            paths::keep(spool, day, &accepted.packet, &came, self.run, &mut stage.shared().barrier)?;
+            let kept = paths::keep(spool, day, &accepted.packet, &came, self.run, &mut stage.shared().barrier);
+            if let Err(error) = kept {
+                drop(staged.drop_staged());
+                self.run.leave();
+                return Err(error.into());
+            }
         }
-        Ok(Fate::Staged(stage.stage(deliver, files, threads)?))
+        Ok(Fate::Staged(staged))
     }
 
     /// Opens the packet's bodies, or says which are missing. One that is missing here but known to the spool is linked.

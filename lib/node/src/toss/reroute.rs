@@ -10,6 +10,8 @@ use mb_spool::names::body_name;
 use mb_spool::roads::{self, Road, Roads, Stalled};
 use mb_wire::id::Root;
 
+use crate::receipts::told;
+
 use super::{Event, Job, Tell, Tosser};
 
 /// Packets that go together: their envelopes are in memory.
@@ -34,7 +36,13 @@ impl Job<'_, '_> {
         let mut gone = Vec::with_capacity(stalled.len());
         for one in &stalled {
             let Stalled { packet, tx, roads: Roads { patience, roads }, .. } = one;
-            // It may have left meanwhile.
+            // Somebody may be handing it over.
+            let (true, lock) = one.lock()? else { continue };
+            // A copy of it may have left.
+            if told(spool, packet)?.is_some_and(|told| told.is_delivered()) {
+                one.forget(spool)?;
+                continue;
+            }
             let Some(prefix) = envelopes::prefix(tx, packet)? else { continue };
             let [road, others @ ..] = &roads[..] else { continue };
             let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
@@ -48,12 +56,12 @@ impl Job<'_, '_> {
                 roads::note(spool, &road.to, &road.packet(), &left, self.run, &mut barrier)?;
             }
             one.lead_on(spool, road, self.run, &mut barrier)?;
-            gone.push((one, road, prefix.bodies));
+            gone.push((one, road, prefix.bodies, lock));
         }
         barrier.wait()?;
         batch.publish()?;
         let may_be_more = !gone.is_empty() && stalled.len() == MOST_AT_ONCE;
-        for (one, road, bodies) in gone {
+        for (one, road, bodies, _lock) in gone {
             let roots: Vec<Root> = bodies.iter().map(|body| body.root).collect();
             remove_packet(spool, &one.tx, &one.packet, &roots, self.run)?;
             one.forget(spool)?;
