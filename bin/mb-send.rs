@@ -133,6 +133,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
+    if args.delay.is_some() && !args.onion {
+        // Beside what conflicts with --onion, clap lets this pass.
+        return Err(usage("--delay goes with --onion"));
+    }
     let home = program.home()?;
     let inputs = inputs(&args)?;
     let recipients = recipients(&args, &home, inputs.len())?;

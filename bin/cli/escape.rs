@@ -35,6 +35,26 @@ pub fn shown_name(name: &OsStr) -> String {
     out
 }
 
+/// The same JSON with every character that is not plainly visible written as an escape. Such stand only in its strings.
+pub fn shown_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_hidden(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Control characters, line and paragraph separators, everything that turns the direction of reading, joins or has no
 /// width, and tags.
 fn is_hidden(c: char) -> bool {
@@ -47,6 +67,15 @@ fn is_hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_the_same_with_escapes() {
+        let value = serde_json::json!({ "why": "Ü \u{9b}31m \u{7f}\u{202e}\u{e0041} \"\n" });
+        let text = value.to_string();
+        let shown = shown_json(&text);
+        assert!(!shown.chars().any(is_hidden) && shown.contains('Ü'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 
     /// Threat: 1.
     #[test]

@@ -3,7 +3,7 @@
 //! What becomes of the output never changes what was done: after the first failure the rest is dropped, and the program
 //! says so at its end. A reader that has gone away (`mb-stat | head`) is no failure at all.
 
-use crate::escape::shown_name;
+use crate::escape::{shown_json, shown_name};
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, StdoutLock, Write};
@@ -53,10 +53,10 @@ impl Records {
         self.write(bytes);
     }
 
-    /// Writes one JSON object.
+    /// Writes one JSON object, what is not plainly visible as escapes.
     pub fn json(&mut self, object: &impl Serialize) {
-        match serde_json::to_vec(object) {
-            Ok(text) => self.line(text),
+        match serde_json::to_string(object) {
+            Ok(text) => self.line(&*shown_json(&text)),
             Err(e) => self.failed = self.failed.take().or(Some(e.into())),
         }
     }

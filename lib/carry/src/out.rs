@@ -501,7 +501,7 @@ impl Out<'_> {
         for pending in sure {
             let Destination { node, queue, way } = &self.destinations[pending.queue as usize];
             if let Some(way) = way {
-                way::handed(self.spool, node, way, &pending.packet)?;
+                way::handed(self.spool, node, way, &pending.packet, self.run)?;
             }
             gone(queue.unlink(pending.packet.to_string().as_ref()))?;
             if !pending.bodies.is_empty() {

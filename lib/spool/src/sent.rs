@@ -11,7 +11,7 @@ use crate::layout::{Queue, Spool};
 use crate::names::body_name;
 use crate::run::{Run, gone};
 
-/// Permission bits of an envelope that is not kept: of a confirmation, which nobody confirms.
+/// Permission bits of an envelope that is not kept: of a confirmation, or of reports, which nobody confirms.
 pub const UNKEPT_MODE: u32 = 0o400;
 
 /// Keeps a packet that lies in `tx` and is about to leave it. Durable when `barrier` is.
@@ -89,15 +89,32 @@ fn sweep_orphans(spool: &Spool, sent: &DirRef, run: &Run) -> durable::Result<()>
     if orphans.is_empty() { Ok(()) } else { bodies::sweep_all(spool, run) }
 }
 
-/// Forgets what is kept for any node beyond its last day, and what a killed run left half linked.
+/// Forgets what is kept for any node beyond its last day, and what a killed run left half linked; and answers that nobody came
+/// for until theirs.
 pub fn forget_before(spool: &Spool, today: u32, run: &Run) -> durable::Result<()> {
     for node in spool.nodes()? {
+        forget_answers(spool, &node, today, run)?;
         let Some(dir) = spool.find_queue(&node, Queue::Sent)? else { continue };
         sweep_orphans(spool, &dir, run)?;
         for packet in bodies::packets(&dir)?.envelopes {
             if envelopes::prefix(&dir, &packet)?.is_some_and(|prefix| prefix.end < today) {
                 remove(spool, &dir, &packet, run)?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn forget_answers(spool: &Spool, node: &NodeId, today: u32, run: &Run) -> durable::Result<()> {
+    let Some(tx) = spool.find_queue(node, Queue::Tx)?.filter(|_| *node != spool.own()) else { return Ok(()) };
+    for packet in bodies::packets(&tx)?.envelopes {
+        let stat = match tx.stat(packet.to_string().as_ref()) {
+            Err(error) if error.is_missing() => continue,
+            other => other?,
+        };
+        let is_answer = stat.mode & 0o777 == UNKEPT_MODE;
+        if is_answer && envelopes::prefix(&tx, &packet)?.is_some_and(|prefix| prefix.end < today) {
+            remove(spool, &tx, &packet, run)?;
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::barrier::Barrier;
 use crate::bodies::exists;
 use crate::durable::{self, DirRef, Kind};
 use crate::envelopes::read_whole;
-use crate::layout::{FILE_MODE, Spool};
+use crate::layout::Spool;
 use crate::names::{Name, body_name};
 use crate::record;
 use crate::run::{Run, gone};
@@ -181,16 +181,12 @@ fn read_file(dir: &DirRef, name: &str, most: usize) -> durable::Result<Option<Ve
 }
 
 /// Notes that `packet` has left for `next`, if a neighbour is to be told.
-pub fn handed(spool: &Spool, next: &NodeId, way: &DirRef, packet: &PacketId) -> durable::Result<()> {
+pub fn handed(spool: &Spool, next: &NodeId, way: &DirRef, packet: &PacketId, run: &Run) -> durable::Result<()> {
     if !matches!(read(way, packet)?, Some(Record { origin: Origin::Relayed { mark: Some(_), .. }, .. })) {
         return Ok(());
     }
     let dir = spool.make(&["self", HANDED])?;
-    match dir.create(packet.to_string().as_ref(), FILE_MODE) {
-        Ok(file) => file.write_at(next.to_string().as_bytes(), 0),
-        Err(error) if error.is_taken() => Ok(()),
-        Err(error) => Err(error),
-    }
+    put(&dir, &packet.to_string(), next.to_string().as_bytes(), run, None)
 }
 
 /// A packet that has left, of which its neighbour is to be told.

@@ -408,7 +408,7 @@ impl<'a> Give<'a> {
             remove_packet(self.spool, &queue, &offer.packet, &roots, self.run)?;
             sent::confirm(self.spool, &self.peer, &[offer.packet], self.run)?;
             if let Some(way) = &self.way {
-                way::handed(self.spool, &self.peer, way, &offer.packet)?;
+                way::handed(self.spool, &self.peer, way, &offer.packet, self.run)?;
             }
             report.out_count += 1;
             let len = offer.envelope_len + offer.bodies_len;

@@ -150,7 +150,9 @@ impl<'a> Batch<'_, 'a> {
                 }
                 Some(Origin::Ours { hops, .. }) => {
                     let (by, mark) = (complainer, complaint.about.into());
-                    if hops.last() == Some(&Hop { node: by, mark }) {
+                    let is_known = way::receipt(&dir, packet, COMPLAINT)?.is_some();
+                    if hops.last() == Some(&Hop { node: by, mark }) && !is_known {
+                        way::keep_receipt(&dir, packet, COMPLAINT, statement, self.run, &mut taken.kept)?;
                         tell(Event::Complaint { packet: *packet, by, reason: complaint.reason });
                     }
                 }
@@ -171,7 +173,7 @@ impl<'a> Batch<'_, 'a> {
                     tell(Event::Receipt { packet: *packet, by: signed.by, receipt: &signed.receipt });
                 }
             }
-            Some(Origin::Relayed { from, packet: before, .. }) => {
+            Some(Origin::Relayed { from, packet: before, mark: Some(_) }) => {
                 let Some(to) = nodes.node(&from) else { return Ok(()) };
                 for key in (0..PASSED_MOST).map(|number| (by.id(), *packet, number)) {
                     let known = way::receipt(&dir, packet, key.2)?;
@@ -186,7 +188,8 @@ impl<'a> Batch<'_, 'a> {
                     }
                 }
             }
-            None => {}
+            // Nobody asked, or nothing is known of it.
+            Some(Origin::Relayed { mark: None, .. }) | None => {}
         }
         Ok(())
     }

@@ -44,6 +44,10 @@ impl Job<'_, '_> {
                 continue;
             }
             let Some(prefix) = envelopes::prefix(tx, packet)? else { continue };
+            if prefix.end < self.today.day {
+                one.forget(spool)?;
+                continue;
+            }
             let [road, others @ ..] = &roads[..] else { continue };
             let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
             match batch.add(road.to, &road.envelope, tx, &bodies) {

@@ -94,6 +94,7 @@ impl Network {
         }
         let (tx, way) = (spool.queue(&next, Queue::Tx).unwrap(), way::open(&spool, &next).unwrap());
         let rx = self.spool(to).queue(&next, Queue::Rx).unwrap();
+        let run = Run::start(&spool, self.random.name()).unwrap();
         for (name, content) in &files {
             if let Ok(file) = rx.create(name.as_ref(), 0o600) {
                 file.write_at(content, 0).unwrap();
@@ -102,10 +103,11 @@ impl Network {
                 continue;
             }
             if let (Some(way), Ok(packet)) = (&way, name.parse::<PacketId>()) {
-                way::handed(&spool, &next, way, &packet).unwrap();
+                way::handed(&spool, &next, way, &packet, &run).unwrap();
             }
             tx.unlink(name.as_ref()).unwrap();
         }
+        drop(run);
         [from, to].iter().for_each(|at| self.worlds[*at].settle());
         true
     }
