@@ -5,8 +5,10 @@
 //! same packet comes out, under the same name.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use mb_spool::barrier::Barrier;
+use mb_spool::blocks::for_each_block;
 use mb_spool::durable::{self, FileRef};
 use mb_spool::names::body_name;
 use mb_spool::seen::{DoneMark, Seen};
@@ -15,7 +17,7 @@ use mb_spool::way::{self, AFTER_DAYS, Origin, Record};
 use mb_spool::{batch, relayed};
 use mb_wire::envelope::BodyName;
 use mb_wire::id::{PacketId, SlotTag};
-use mb_wire::route::Veils;
+use mb_wire::route::{Veil, Veils};
 
 use super::apply::{Batch, Fate, Item};
 use super::decide::{Accepted, Refusal, Relay, Task};
@@ -114,19 +116,37 @@ impl<'a> Batch<'_, 'a> {
             let folder = self.tosser.spool_path.display().to_string();
             return Err(Refusal::NoRoom { folder, free, needed }.into());
         }
-        let (mut names, mut leaving) = (Vec::new(), Vec::new());
-        for (number, (body, file)) in accepted.bodies.iter().zip(files).enumerate() {
-            let (veil, (name, target)) = (veils.of(number), self.run.create("veiled-")?);
-            let root = body_root(file, body.size, threads, |at, block| {
-                veil.apply(at, block);
-                target.write_at(block, at)
-            })?;
-            target.sync()?;
-            let root = root.ok_or_else(|| Refusal::Body { number, what: "has another size than it should".into() })?;
-            names.push(name);
-            leaving.push(BodyName { root, size: body.size });
-        }
-        Ok((names, leaving))
+        // As many bodies at a time as there are threads; a few large ones with several each.
+        let at_once = threads.min(files.len()).max(1);
+        let made = Mutex::new(Vec::with_capacity(files.len()));
+        let mut rest = accepted.bodies.iter().zip(files).enumerate();
+        let work = |(number, (body, file)): (usize, (&BodyName, &FileRef)), _: &mut Vec<u8>| {
+            let one = self.veil_one(body, file, &veils.of(number), threads / at_once);
+            let one = one?.ok_or_else(|| Refusal::Body { number, what: "has another size than it should".into() })?;
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((number, one));
+            Ok::<(), PayloadError>(())
+        };
+        for_each_block(at_once, |_| Ok(rest.next()), work)?;
+        let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+        made.sort_unstable_by_key(|(number, _)| *number);
+        Ok(made.into_iter().map(|(_, one)| one).unzip())
+    }
+
+    /// One body with its veil: a new file, synced. `None`: it has another size than it should.
+    fn veil_one(
+        &self,
+        body: &BodyName,
+        file: &FileRef,
+        veil: &Veil,
+        threads: usize,
+    ) -> durable::Result<Option<(String, BodyName)>> {
+        let (name, target) = self.run.create("veiled-")?;
+        let root = body_root(file, body.size, threads, |at, block| {
+            veil.apply(at, block);
+            target.write_at(block, at)
+        })?;
+        target.sync()?;
+        Ok(root.map(|root| (name, BodyName { root, size: body.size })))
     }
 
     /// Publishes what goes on, together. What fails alone joins `others` as failed; what is through joins them as done.
