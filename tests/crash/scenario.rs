@@ -407,11 +407,12 @@ pub fn all() -> Vec<Scenario> {
             ..story("a node is made", vec![exits("west", &["mb-init", "--name", "west"], 0, 73)], &[])
         },
         Scenario {
-            prepare: a_used_stick,
+            prepare: east_is_a_relay,
             end: both_ends_know_how_it_came,
             ..story(
                 "receipts come back by a relay, and a trace goes",
                 vec![
+                    Step::User(use_stick),
                     all_or_nothing("north", SEND_RECEIPT),
                     then("north", OUT),
                     tried("east", VISIT_ALL),
@@ -497,10 +498,9 @@ fn age(yard: &Yard) {
     }
 }
 
-/// A stick that has a folder for every packet: what a receipt's packet is called depends on the second in which it is made, and
-/// with it how many calls a run needs.
-fn a_used_stick(yard: &Yard) {
-    east_is_a_relay(yard);
+/// The stick has a folder for every packet: what a receipt's packet is called depends on the second in which it is made, and with it
+/// how many calls a run needs.
+fn use_stick(yard: &Yard) {
     for node in ["north", "east", "south"] {
         for first in "abcdefghijklmnopqrstuvwxyz234567".chars() {
             let folder = yard.path(format!("stick/mailbag/{}/{first}", yard.node(node).id()));
