@@ -122,7 +122,8 @@ fn litter_in_spool(spool: &Path) -> Vec<String> {
             // Until its day.
             [_, "way", _] | ["self", "path", _, _] => {}
             // Of a packet that was never sent: until tomorrow.
-            [node, "road", packet] if !spool.join(node).join("tx").join(packet).exists() => {}
+            [node, "road", name]
+                if !spool.join(node).join("tx").join(name.split('.').next().unwrap_or(name)).exists() => {}
             // Goes with the next look.
             [_, "relayed", _] => {}
             ["self", "seen", _, _] if is_done_mark(&path) => {}

@@ -1,6 +1,6 @@
 //! Complain: of a packet that should not have come, to whoever handed it over, who tells the one before.
 
-use mb_spool::batch::send_unkept;
+use mb_spool::batch::Batch;
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_spool::layout::Spool;
@@ -59,7 +59,10 @@ pub fn complain(
     let statement = Complaint { about: came.letter, reason }.sign(secrets, now);
     let content = Content::Reports(vec![Report { packet, statement }]);
     let envelope = envelope(secrets, node, today, &content).ok_or(ComplainError::Gone(packet))?;
-    Ok(send_unkept(spool, run, &node.id(), &envelope)?)
+    let batch = Batch::new(spool, run)?;
+    let sent = batch.add_unkept(node.id(), &envelope)?;
+    batch.publish()?;
+    Ok(sent)
 }
 
 /// A path of one step is that of a neighbour's own packet.

@@ -21,11 +21,6 @@ impl Told {
         let said = self.hops.last().and_then(|(_, said)| said.as_ref());
         said.is_some_and(|said| said.receipt.stage == Stage::Delivered)
     }
-
-    /// What was said last of all.
-    pub fn last(&self) -> Option<&Signed> {
-        self.hops.iter().filter_map(|(_, said)| said.as_ref()).max_by_key(|said| (said.receipt.time, said.version))
-    }
 }
 
 /// More roads than a packet can have gone by.

@@ -140,21 +140,9 @@ impl<'a> Batch<'a> {
 
 /// Sends one packet without bodies by itself: two syncs, one rename straight into `tx/`. Durable on return.
 pub fn send_lone(spool: &Spool, run: &Run, to: &NodeId, envelope: &[u8]) -> durable::Result<PacketId> {
-    send_with_mode(spool, run, to, envelope, FILE_MODE)
-}
-
-/// The same for one that is not kept until it is confirmed.
-pub fn send_unkept(spool: &Spool, run: &Run, to: &NodeId, envelope: &[u8]) -> durable::Result<PacketId> {
-    send_with_mode(spool, run, to, envelope, UNKEPT_MODE)
-}
-
-fn send_with_mode(spool: &Spool, run: &Run, to: &NodeId, envelope: &[u8], mode: u32) -> durable::Result<PacketId> {
     let packet = packet_id(envelope);
     let tx = spool.queue(to, Queue::Tx)?;
     let (name, file) = run.write("lone-", envelope)?;
-    if mode != FILE_MODE {
-        file.set_mode(mode)?;
-    }
     file.sync()?;
     run.dir().rename(name.as_ref(), &*tx, packet.to_string().as_ref())?;
     tx.sync()?;

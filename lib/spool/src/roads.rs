@@ -1,5 +1,5 @@
-//! `NODE/road/PKT`: a packet that waits for NODE and could go by other roads: the envelopes for these, should NODE not come for
-//! it. Its bodies lie beside it, in `NODE/tx/`, and are the same by every road.
+//! `NODE/road/PKT.n`: a packet that waits for NODE and could go by other roads: the envelopes for these, should NODE not come for
+//! it within n days. Its bodies lie beside it, in `NODE/tx/`, and are the same by every road.
 
 use mb_wire::cbor;
 use mb_wire::envelope::packet_id;
@@ -11,7 +11,7 @@ use crate::barrier::Barrier;
 use crate::durable::{self, DirRef, Kind, Lock, LockGuard};
 use crate::envelopes::read_whole;
 use crate::layout::{Queue, Spool};
-use crate::names::Name;
+use crate::names::{Name, body_name};
 use crate::run::{Run, gone};
 use crate::way::{self, Origin, Record};
 
@@ -19,8 +19,8 @@ use crate::way::{self, Origin, Record};
 pub const ROAD: &str = "road";
 /// A file longer than this is damaged.
 const MOST_LEN: usize = 2 * 1024 * 1024;
-/// What lies here without its packet is left alone for so long, in seconds: the packet may be about to be sent.
-const YOUNG_SECS: i64 = 86_400;
+/// What lies here without its packet is left alone for a day: the packet may be about to be sent.
+const DAY_SECS: i64 = 86_400;
 
 /// The roads that a packet has not been sent by, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,9 @@ const YOUNG_SECS: i64 = 86_400;
 pub struct Roads {
     /// The roads, at least one.
     pub roads: Vec<Road>,
-    /// Seconds that it waits before it goes by the next one.
-    pub patience: u64,
+    /// Days that it waits before it goes by the next one; in the file's name.
+    #[serde(skip)]
+    pub days: u16,
 }
 
 /// One road.
@@ -89,7 +90,7 @@ pub fn note(
     run: &Run,
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
-    let (dir, name) = (spool.make(&[&node.to_string(), ROAD])?, packet.to_string());
+    let (dir, name) = (spool.make(&[&node.to_string(), ROAD])?, body_name(packet, roads.days.into()));
     let (made, file) = run.write("road-", &roads.to_bytes())?;
     run.dir().rename(made.as_ref(), &*dir, name.as_ref())?;
     barrier.file(file, &dir, &name);
@@ -112,13 +113,13 @@ pub struct Stalled {
 /// Packets that have waited as long as they may at `now`, in seconds since 1970; of many the first `most`.
 pub fn stalled(spool: &Spool, now: u64, most: usize) -> durable::Result<Vec<Stalled>> {
     let mut found = Vec::new();
-    for_each(spool, |node, dir, packet, waits| {
+    for_each(spool, |node, dir, (packet, days), waits| {
         let Some((tx, since)) = waits.filter(|_| found.len() < most) else { return Ok(()) };
-        match read(dir, &packet)? {
-            Some(roads) if since.saturating_add_unsigned(roads.patience) <= now.cast_signed() => {
-                found.push(Stalled { node, packet, tx: tx.clone(), roads });
-            }
-            _ => {}
+        // Read only when it is time: this is looked at in every run.
+        if since.saturating_add(i64::from(days) * DAY_SECS) <= now.cast_signed()
+            && let Some(roads) = read(dir, &packet, days)?
+        {
+            found.push(Stalled { node, packet, tx: tx.clone(), roads });
         }
         Ok(())
     })?;
@@ -127,42 +128,42 @@ pub fn stalled(spool: &Spool, now: u64, most: usize) -> durable::Result<Vec<Stal
 
 /// Removes what packets left behind that have gone, and what is damaged.
 pub fn sweep(spool: &Spool, now: u64) -> durable::Result<()> {
-    for_each(spool, |_, dir, packet, waits| {
-        let name = packet.to_string();
-        let is_young = || Ok(dir.stat(name.as_ref())?.modified.0.saturating_add(YOUNG_SECS) >= now.cast_signed());
+    for_each(spool, |_, dir, (packet, days), waits| {
+        let name = body_name(&packet, days.into());
+        let is_young = || Ok(dir.stat(name.as_ref())?.modified.0.saturating_add(DAY_SECS) >= now.cast_signed());
         let stays = match waits {
-            Some(_) => read(dir, &packet)?.is_some(),
+            Some(_) => read(dir, &packet, days)?.is_some(),
             None => is_young()?,
         };
         if stays { Ok(()) } else { gone(dir.unlink(name.as_ref())) }
     })
 }
 
-/// Calls `visit` with each packet that could go by other roads: the node, its folder of such packets, and the queue that it waits in
+/// Calls `visit` with each packet that could go by other roads: the node, its folder of such packets, the days, and the queue that it waits in
 /// with the time since when it does, if it does.
 fn for_each(
     spool: &Spool,
-    mut visit: impl FnMut(NodeId, &DirRef, PacketId, Option<(&DirRef, i64)>) -> durable::Result<()>,
+    mut visit: impl FnMut(NodeId, &DirRef, (PacketId, u16), Option<(&DirRef, i64)>) -> durable::Result<()>,
 ) -> durable::Result<()> {
     for node in spool.nodes()? {
         let Some(dir) = spool.find(&[&node.to_string(), ROAD])? else { continue };
         let tx = spool.find_queue(&node, Queue::Tx)?;
         for entry in dir.list()?.collect::<durable::Result<Vec<_>>>()? {
-            let (Name::Envelope(packet), Kind::File) = (Name::parse(&entry.name), entry.kind) else { continue };
-            let waits = match tx.as_ref().map(|tx| (tx, tx.stat(&entry.name))) {
+            let (Name::Body(packet, days), Kind::File) = (Name::parse(&entry.name), entry.kind) else { continue };
+            let waits = match tx.as_ref().map(|tx| (tx, tx.stat(packet.to_string().as_ref()))) {
                 Some((tx, Ok(stat))) => Some((tx, stat.modified.0)),
                 Some((_, Err(error))) if !error.is_missing() => return Err(error),
                 _ => None,
             };
-            visit(node, &dir, packet, waits)?;
+            visit(node, &dir, (packet, days), waits)?;
         }
     }
     Ok(())
 }
 
-fn read(dir: &DirRef, packet: &PacketId) -> durable::Result<Option<Roads>> {
-    match dir.open(packet.to_string().as_ref()) {
-        Ok(file) => Ok(Roads::from_bytes(&read_whole(&file, MOST_LEN)?)),
+fn read(dir: &DirRef, packet: &PacketId, days: u16) -> durable::Result<Option<Roads>> {
+    match dir.open(body_name(packet, days.into()).as_ref()) {
+        Ok(file) => Ok(Roads::from_bytes(&read_whole(&file, MOST_LEN)?).map(|roads| Roads { days, ..roads })),
         Err(error) if error.is_missing() || error.is_wrong_kind() => Ok(None),
         Err(error) => Err(error),
     }
@@ -172,7 +173,7 @@ impl Stalled {
     /// It goes by another road now, which is durable.
     pub fn forget(&self, spool: &Spool) -> durable::Result<()> {
         match spool.find(&[&self.node.to_string(), ROAD])? {
-            Some(dir) => gone(dir.unlink(self.packet.to_string().as_ref())),
+            Some(dir) => gone(dir.unlink(body_name(&self.packet, self.roads.days.into()).as_ref())),
             None => Ok(()),
         }
     }
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn roads_read_back_and_damaged_ones_count_as_none() {
         let road = Road { to: NodeId::from_bytes([1; 32]), envelope: vec![2; 100], way: vec![3; 10] };
-        let roads = Roads { patience: 5, roads: vec![road; 2] };
+        let roads = Roads { roads: vec![road; 2], days: 0 };
         let bytes = roads.to_bytes();
         assert_eq!(Roads::from_bytes(&bytes), Some(roads));
         for position in 0..bytes.len() {

@@ -1,8 +1,8 @@
 //! `NODE/way/`: of packets that are handed to NODE, where they came from, or that they are ours and we want to hear of them; so
 //! that reports find their way back. Not of onions.
 //!
-//! `PKT` is a record, never changed; `PKT.n` is the newest receipt by the hop of number n of a packet of ours. `self/handed/PKT` says
-//! that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
+//! `PKT` is a record; `PKT.n`, of a packet of ours, the newest receipt by its hop of number n, and of somebody else's, a report that was
+//! passed on. `self/handed/PKT` says that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
 
 use mb_wire::hash::Label;
 use mb_wire::id::{Mark, NodeId, PacketId};

@@ -1,6 +1,5 @@
 //! Reports: what goes back the way that a packet came, from whoever has something to say of it to its author (format.md,
-//! section 11). A receipt says how far it has come, a complaint that it
-//! should not have come.
+//! section 11). A receipt says how far it has come, a complaint that it should not have come.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,7 +17,7 @@ pub const STATEMENT_MOST: usize = 600;
 /// Longest reason of a receipt, in bytes.
 pub const WHY_MOST: usize = 200;
 
-/// Why a statement is no receipt.
+/// Why a statement is no report.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ReportError {
     /// Longer than any.
@@ -88,7 +87,7 @@ impl Stage {
         }
     }
 
-    /// Whether only the recipient can say it; whether only a relay can.
+    /// Whether a relay, or the recipient, can know it.
     fn is_possible(self, is_recipient: bool) -> bool {
         match self {
             Stage::Accepted | Stage::Handed => !is_recipient,

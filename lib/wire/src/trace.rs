@@ -86,7 +86,7 @@ impl Trace {
     /// With one step more, of a relay that hands it on to `next`. Refuses what does not hold, or has not come to it.
     pub fn extend(&self, relay: &NodeSecrets, next: NodeId, time: u64) -> Result<Trace, TraceError> {
         let path = self.verify()?;
-        if path.next() != relay.id() {
+        if path.next() != Some(relay.id()) {
             return Err(TraceError::Other);
         }
         if self.0.len() >= ROUTE_MOST { Err(TraceError::Long) } else { Ok(self.with(relay, path.letter, next, time)) }
@@ -123,7 +123,7 @@ impl Trace {
                 Statement::parse(bytes).map_err(|error| TraceError::Statement(number, error))?;
             let map: StepMap = cbor::decode(&body).map_err(|error| TraceError::Form(number, error))?;
             let (node, StepMap { next, before, letter }) = (NodeId::of(&issuer), map);
-            let follows = path.as_ref().is_none_or(|path| path.next() == node && path.letter == letter);
+            let follows = path.as_ref().is_none_or(|path| path.next() == Some(node) && path.letter == letter);
             if kind != StatementKind::Step || before != self.digest(number) || !follows {
                 return Err(TraceError::Broken(number));
             }
@@ -135,8 +135,8 @@ impl Trace {
 
 impl Path {
     /// Who has it now.
-    pub fn next(&self) -> NodeId {
-        self.steps.last().expect("a path has a step").next
+    pub fn next(&self) -> Option<NodeId> {
+        self.steps.last().map(|step| step.next)
     }
 
     /// Whether it leads from the author to `own`, which `from` handed the packet to.

@@ -45,6 +45,8 @@ pub(super) struct Give<'a> {
     queue: Option<DirRef>,
     /// Where what we hand over came from, if that is known of any.
     way: Option<DirRef>,
+    /// What it has not confirmed, if there is any.
+    sent: Option<DirRef>,
     _lock: Option<LockGuard>,
     nice: u8,
     /// Whether all that waits is offered, and nothing of it stays.
@@ -74,6 +76,7 @@ impl<'a> Give<'a> {
             peer,
             queue: None,
             way: None,
+            sent: None,
             _lock: None,
             nice: 0,
             is_all: false,
@@ -97,6 +100,7 @@ impl<'a> Give<'a> {
         }
         self.is_all = self.nice == u8::MAX;
         sent::again(self.spool, &self.peer, self.run)?;
+        self.sent = self.spool.find_queue(&self.peer, Queue::Sent)?;
         self.way = way::open(self.spool, &self.peer)?;
         let Some(queue) = self.spool.find_queue(&self.peer, Queue::Tx)? else { return Ok(()) };
         match queue.try_lock()? {
@@ -406,7 +410,9 @@ impl<'a> Give<'a> {
             };
             let roots: Vec<_> = bodies.iter().map(|body| body.root).collect();
             remove_packet(self.spool, &queue, &offer.packet, &roots, self.run)?;
-            sent::confirm(self.spool, &self.peer, &[offer.packet], self.run)?;
+            if let Some(sent) = &self.sent {
+                remove_packet(self.spool, sent, &offer.packet, &roots, self.run)?;
+            }
             if let Some(way) = &self.way {
                 way::handed(self.spool, &self.peer, way, &offer.packet, self.run)?;
             }

@@ -198,8 +198,7 @@ impl Sender<'_> {
             Ok(Road::new(other.hops[0].id, envelope, record.as_ref()))
         };
         let roads: Vec<Road> = way.others.iter().map(road).collect::<Result<_, _>>().map_err(large)?;
-        let patience = u64::from(way.to.node.send.deadline) * 86_400;
-        let roads = (!roads.is_empty()).then_some(Roads { patience, roads });
+        let roads = (!roads.is_empty()).then_some(Roads { roads, days: way.to.node.send.deadline });
         let bodies = bodies.iter().map(|body| body.name.clone()).collect();
         Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record, roads })
     }

@@ -17,15 +17,15 @@ use crate::config::{KnownNode, Link};
 pub struct Charge {
     packet_count: u64,
     len: u64,
-    /// Complaints of receivers.
-    complaint_count: u64,
+    /// Complaints of receivers, once they were asked for.
+    complaint_count: Option<u64>,
     sharing: HashMap<Root, u32>,
 }
 
 impl Charge {
     /// Reads the ticket of every packet that waits or was relayed.
     pub fn read(spool: &Spool, from: &NodeId) -> durable::Result<Charge> {
-        let mut charge = Charge { complaint_count: complaints::of(spool, from)?, ..Charge::default() };
+        let mut charge = Charge::default();
         for ticket in relayed::tickets(spool, from)? {
             charge.add(ticket.bodies.iter().map(|body| (body.root, body.size)));
         }
@@ -76,7 +76,10 @@ impl Charges {
 
     /// How many complaints there are about what `from` hands over.
     pub fn complaints(&self, spool: &Spool, from: &NodeId) -> durable::Result<u64> {
-        self.with(spool, from, |charge| charge.complaint_count)
+        self.with(spool, from, |charge| match charge.complaint_count {
+            Some(count) => Ok(count),
+            None => Ok(*charge.complaint_count.insert(complaints::of(spool, from)?)),
+        })?
     }
 
     fn with<T>(&self, spool: &Spool, from: &NodeId, work: impl FnOnce(&mut Charge) -> T) -> durable::Result<T> {

@@ -35,7 +35,7 @@ impl Job<'_, '_> {
         let (batch, mut barrier) = (batch::Batch::new(spool, self.run)?, Barrier::new());
         let mut gone = Vec::with_capacity(stalled.len());
         for one in &stalled {
-            let Stalled { packet, tx, roads: Roads { patience, roads }, .. } = one;
+            let Stalled { packet, tx, roads: Roads { roads, days }, .. } = one;
             // Somebody may be handing it over.
             let (true, lock) = one.lock()? else { continue };
             // A copy of it may have left.
@@ -56,7 +56,7 @@ impl Job<'_, '_> {
                 Err(error) => return Err(error),
             }
             if !others.is_empty() {
-                let left = Roads { patience: *patience, roads: others.to_vec() };
+                let left = Roads { roads: others.to_vec(), days: *days };
                 roads::note(spool, &road.to, &road.packet(), &left, self.run, &mut barrier)?;
             }
             one.lead_on(spool, road, self.run, &mut barrier)?;

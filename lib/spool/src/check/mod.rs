@@ -172,7 +172,7 @@ impl Walk<'_> {
             Some(COMPLAINTS) => self.each(dir, place, entry, |walk, dir, place, entry| {
                 walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
             }),
-            Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),
