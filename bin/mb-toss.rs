@@ -1,7 +1,7 @@
 //! mb-toss: process what came.
 
 use clap::Parser;
-use mb_cli::{Arguments, Common, Complaint, Failed, Program};
+use mb_cli::{Arguments, Common, Complaint, Failed, Program, node_name};
 use mb_node::home::Home;
 use mb_node::toss::{Delivered, Event, Scope, watch};
 use mb_spool::class::Class;
@@ -139,8 +139,7 @@ fn toss(
             program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));
         }
         Event::Receipt { packet, by, receipt } => {
-            let by = home.node_by_id(&by).map_or_else(|| by.to_string(), |node| node.name.clone());
-            program.detail(format_args!("{packet}: {} by {by}", receipt.stage.word()));
+            program.detail(format_args!("{packet}: {} by {}", receipt.stage.word(), node_name(home, &by)));
         }
         Event::Complaint { .. } | Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
     })?;

@@ -65,6 +65,9 @@ fn an_author_who_wants_to_hear_of_his_packet_hears_that_too() {
     north.command(["mb-xfer", "--in"]).arg(&yard.stick).run().silent();
     let said = north.run(["mb-toss"]).stderr();
     assert_eq!(said, format!("mb-toss: {sent}: far complains of it: spam\n"));
+    // As it would be if the relay told it again.
+    let way = north.spool.join(yard.node("b").id()).join("way");
+    assert!(way.join(format!("{sent}.32")).exists(), "it is told once");
 }
 
 #[test]

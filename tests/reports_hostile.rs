@@ -400,3 +400,23 @@ fn a_packet_on_its_way_to_the_stick_has_no_other_road() {
     assert_eq!(run.code, 0, "{run}");
     assert_eq!((yard.tx("north", "b"), yard.tx("north", "c")), (vec![], vec![]));
 }
+
+/// A confirmation that asks to be confirmed, and reports that do, are not: two nodes would go on for ever.
+#[test]
+fn nothing_that_is_said_of_packets_is_confirmed() {
+    let yard = Yard::new(&["north", "b"]);
+    let (north, b) = (yard.node("north"), yard.node("b"));
+    let card = Card::parse(north.card().trim()).unwrap();
+    let to = Address { id: card.id(), exchange: card.keys[0].public };
+    let end = u32::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400).unwrap() + 50;
+    let rx = north.spool.join("self/rx");
+    fs::create_dir_all(&rx).unwrap();
+    let report = Report { packet: packet_id(b"x"), statement: vec![0] };
+    for content in [Content::Confirm(vec![packet_id(b"x")]), Content::Reports(vec![report])] {
+        let wrapping = Wrap { to: &to, end, nice: 1, hops: HOPS_MOST, bodies: &[], ask: true, content: &content };
+        let envelope = wrap(&secrets(b), &wrapping).unwrap();
+        fs::write(rx.join(packet_id(&envelope).to_string()), envelope).unwrap();
+        north.run(["mb-toss"]).silent();
+        assert_eq!((names(&rx), yard.tx("north", "b")), (vec![], vec![]));
+    }
+}

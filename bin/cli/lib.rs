@@ -55,7 +55,7 @@ pub use progress::Progress;
 pub use records::Records;
 pub use settings::{in_groups, setting_lines};
 pub use start::{Arguments, main};
-pub use teller::{Teller, moved_text};
+pub use teller::{Teller, moved_text, node_name};
 
 /// Any error that a program can tell and count.
 pub type Failed = Box<dyn Failure>;

@@ -36,7 +36,7 @@ impl Watch for Teller<'_> {
 /// What moved, in words.
 pub fn moved_text(home: &Home, event: Event) -> String {
     match event {
-        Event::Out { packet, to, len } => format!("{packet}: out to {}, {len} bytes", name(home, &to)),
+        Event::Out { packet, to, len } => format!("{packet}: out to {}, {len} bytes", node_name(home, &to)),
         Event::In { packet, len } => format!("{packet}: in, {len} bytes"),
         Event::Incomplete { packet, missing_count } => {
             format!("{packet}: in, but {missing_count} of its bodies are not on this stick: it stays there too")
@@ -44,6 +44,7 @@ pub fn moved_text(home: &Home, event: Event) -> String {
     }
 }
 
-fn name(home: &Home, node: &NodeId) -> String {
+/// What we call a node; its id if we do not know it.
+pub fn node_name(home: &Home, node: &NodeId) -> String {
     home.node_by_id(node).map_or_else(|| node.to_string(), |known| known.name.clone())
 }

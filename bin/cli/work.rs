@@ -1,7 +1,7 @@
 //! What programs that write the spool share: the open spool, a run of their own, a toss.
 
 use crate::outside::{now_secs, random};
-use crate::{Complaint, Failed, Program};
+use crate::{Complaint, Failed, Program, node_name};
 use mb_node::home::Home;
 use mb_node::keys::ExchangeKeys;
 use mb_node::toss::{Event, Failed as NotTossed, Scope, Tosser};
@@ -58,7 +58,7 @@ impl Program {
                 self.note(format_args!("bad/{packet}: dropped: kept for 90 days, or the oldest of more than 10,000"));
             }
             Event::Complaint { packet, by, reason } => {
-                let by = home.node_by_id(&by).map_or_else(|| by.to_string(), |node| node.name.clone());
+                let by = node_name(home, &by);
                 self.note(format_args!("{packet}: {by} complains of it: {}", reason.word()));
             }
             Event::Doubt(doubt) => self.note(format_args!(

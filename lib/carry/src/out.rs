@@ -69,11 +69,7 @@ pub fn out(
     let mut folders = Folders::default();
     make_nodes(spool, stick, options.nodes, &mut folders)?;
     if options.again {
-        for node in spool.nodes()? {
-            if none_if_wrong_kind(stick.node(&node))?.is_some() {
-                sent::again(spool, &node, run)?;
-            }
-        }
+        nodes_of(spool, stick)?.iter().try_for_each(|node| sent::again(spool, node, run))?;
     }
     let destinations = destinations(spool, Some(stick), &[], watch)?;
     if destinations.iter().any(|to| options.confirmed_by.contains(&to.node)) {
@@ -108,14 +104,10 @@ pub fn would_go(spool: &Spool, dir: &DirRef, options: OutOptions, watch: &mut dy
     let stick = Stick::find(dir)?;
     let mut destinations = destinations(spool, stick.as_ref(), options.nodes, watch)?;
     if options.again {
+        let on_stick = stick.as_ref().map(|stick| nodes_of(spool, stick)).transpose()?.unwrap_or_default();
         for node in spool.nodes()? {
-            let is_there = match &stick {
-                Some(stick) => none_if_wrong_kind(stick.node(&node))?.is_some(),
-                None => false,
-            };
-            if let Some(queue) =
-                spool.find_queue(&node, Queue::Sent)?.filter(|_| is_there || options.nodes.contains(&node))
-            {
+            let Some(queue) = spool.find_queue(&node, Queue::Sent)? else { continue };
+            if on_stick.contains(&node) || options.nodes.contains(&node) {
                 destinations.push(Destination { node, queue, way: None });
             }
         }
@@ -542,12 +534,17 @@ impl Out<'_> {
     }
 }
 
-/// A name on the stick that is something else than a folder is told where packets are looked for.
-fn none_if_wrong_kind<T>(found: durable::Result<Option<T>>) -> durable::Result<Option<T>> {
-    match found {
-        Err(error) if error.is_wrong_kind() => Ok(None),
-        other => other,
+/// The nodes with a folder here that the stick goes to. A name on it that is something else is told where packets are looked for.
+fn nodes_of(spool: &Spool, stick: &Stick) -> durable::Result<Vec<NodeId>> {
+    let mut nodes = Vec::new();
+    for node in spool.nodes()? {
+        match stick.node(&node) {
+            Ok(Some(_)) => nodes.push(node),
+            Err(error) if !error.is_wrong_kind() => return Err(error),
+            _ => {}
+        }
     }
+    Ok(nodes)
 }
 
 /// The run's folder on the stick: made when there is something to put into it.

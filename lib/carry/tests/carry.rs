@@ -13,6 +13,7 @@ use mb_carry::copy::Work;
 use mb_carry::out::{OutOptions, would_go};
 use mb_carry::take::{TakeOptions, would_come};
 use mb_carry::{CarryError, Event, Report, Stick};
+use mb_spool::batch::Batch;
 use mb_spool::class::{Class, Failure as _};
 use mb_spool::durable::memory::{Options, World};
 use mb_spool::durable::{DirRef, Lock};
@@ -330,6 +331,23 @@ fn what_is_kept_goes_when_its_node_confirms_it_or_when_it_ends() {
     assert_eq!(kept(), [false; 3]);
     drop(run);
     assert!(files(&world, "/0").iter().all(|name| name.starts_with("body/") && name.len() < 20), "its body goes too");
+}
+
+/// An answer that nobody comes for goes after its last day; what people send stays.
+#[test]
+fn answers_are_given_up_after_their_last_day() {
+    let (letter, answer) = (packet(SOUTH, 1, 1, &[]), packet(SOUTH, 2, 1, &[]));
+    let world = world(1, fat(), std::slice::from_ref(&letter));
+    let place = Place::of(&world);
+    let run = start_run(&place.north).unwrap();
+    let batch = Batch::new(&place.north, &run).unwrap();
+    batch.add_unkept(answer.to, &answer.envelope).unwrap();
+    batch.publish().unwrap();
+    let waits = || [&letter, &answer].map(|packet| place.is_in_tx(packet));
+    sent::forget_before(&place.north, 20_000, &run).unwrap();
+    assert_eq!(waits(), [true, true]);
+    sent::forget_before(&place.north, 20_001, &run).unwrap();
+    assert_eq!(waits(), [true, false]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::barrier::Barrier;
 use crate::durable;
-use crate::envelopes::read_whole;
 use crate::layout::{Spool, days};
+use crate::record;
 use crate::run::{Run, remove_tree};
 
 /// The folder's name, in `self/`.
@@ -47,22 +47,17 @@ pub fn keep(
     run: &Run,
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
-    let (dir, name) = (spool.make(&["self", PATH, &day.to_string()])?, packet.to_string());
-    let (made, file) = run.write("path-", &cbor::encode(came))?;
-    run.dir().rename(made.as_ref(), &*dir, name.as_ref())?;
-    barrier.file(file, &dir, &name);
-    barrier.dir(&dir);
-    Ok(())
+    let dir = spool.make(&["self", PATH, &day.to_string()])?;
+    record::put(&dir, &packet.to_string(), &cbor::encode(came), run, Some(barrier))
 }
 
 /// How `packet` came, if that is here and whole. Its trace is not verified.
 pub fn find(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Came>> {
     let Some(paths) = spool.find(&["self", PATH])? else { return Ok(None) };
     for day in days(&paths)? {
-        match paths.open_dir(day.to_string().as_ref())?.open(packet.to_string().as_ref()) {
-            Ok(file) => return Ok(cbor::decode(&read_whole(&file, MOST_LEN)?).ok()),
-            Err(error) if error.is_missing() => {}
-            Err(error) => return Err(error),
+        let dir = paths.open_dir(day.to_string().as_ref())?;
+        if let Some(bytes) = record::read(&dir, &packet.to_string(), MOST_LEN)? {
+            return Ok(cbor::decode(&bytes).ok());
         }
     }
     Ok(None)

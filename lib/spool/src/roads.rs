@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::barrier::Barrier;
 use crate::durable::{self, DirRef, Kind, Lock, LockGuard};
-use crate::envelopes::read_whole;
 use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name};
+use crate::record;
 use crate::run::{Run, gone};
 use crate::way::{self, Origin, Record};
 
@@ -91,11 +91,7 @@ pub fn note(
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
     let (dir, name) = (spool.make(&[&node.to_string(), ROAD])?, body_name(packet, roads.days.into()));
-    let (made, file) = run.write("road-", &roads.to_bytes())?;
-    run.dir().rename(made.as_ref(), &*dir, name.as_ref())?;
-    barrier.file(file, &dir, &name);
-    barrier.dir(&dir);
-    Ok(())
+    record::put(&dir, &name, &roads.to_bytes(), run, Some(barrier))
 }
 
 /// A packet that has waited as long as it may.
@@ -162,11 +158,8 @@ fn for_each(
 }
 
 fn read(dir: &DirRef, packet: &PacketId, days: u16) -> durable::Result<Option<Roads>> {
-    match dir.open(body_name(packet, days.into()).as_ref()) {
-        Ok(file) => Ok(Roads::from_bytes(&read_whole(&file, MOST_LEN)?).map(|roads| Roads { days, ..roads })),
-        Err(error) if error.is_missing() || error.is_wrong_kind() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let bytes = record::read(dir, &body_name(packet, days.into()), MOST_LEN)?;
+    Ok(bytes.and_then(|bytes| Roads::from_bytes(&bytes)).map(|roads| Roads { days, ..roads }))
 }
 
 impl Stalled {

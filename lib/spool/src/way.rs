@@ -10,7 +10,6 @@ use mb_wire::id::{Mark, NodeId, PacketId};
 use crate::barrier::Barrier;
 use crate::bodies::exists;
 use crate::durable::{self, DirRef, Kind};
-use crate::envelopes::read_whole;
 use crate::layout::Spool;
 use crate::names::{Name, body_name};
 use crate::record;
@@ -88,24 +87,27 @@ impl Record {
     pub fn from_bytes(bytes: &[u8]) -> Option<Record> {
         let mut lines = record::lines(Label::Way, bytes)?.lines();
         let end = lines.next()?.strip_prefix("end ")?.parse().ok()?;
-        let first = lines.clone().next()?;
-        let origin = if let Some(from) = first.strip_prefix("from ") {
-            let (from, packet) = node_and_packet(from)?;
-            lines.next();
-            let mark = lines.next().map(|line| line.strip_prefix("mark ").and_then(|mark| mark.parse().ok()));
-            if mark == Some(None) {
-                return None;
+        let first = lines.next()?;
+        let origin = match first.strip_prefix("from ") {
+            Some(from) => {
+                let (from, packet) = node_and_packet(from)?;
+                let mark = match lines.next() {
+                    Some(line) => Some(line.strip_prefix("mark ")?.parse().ok()?),
+                    None => None,
+                };
+                Origin::Relayed { from, packet, mark }
             }
-            Origin::Relayed { from, packet, mark: mark.flatten() }
-        } else {
-            let hops =
-                lines.clone().map_while(|line| line.strip_prefix("hop ")).map(hop).collect::<Option<Vec<_>>>()?;
-            let mut rest = lines.by_ref().skip(hops.len());
-            let went = match rest.next() {
-                Some(line) => Some(node_and_packet(line.strip_prefix("went ")?)?),
-                None => None,
-            };
-            Origin::Ours { hops, went }
+            None => {
+                let (mut hops, mut went) = (vec![hop(first)?], None);
+                for line in lines.by_ref() {
+                    match line.strip_prefix("went ") {
+                        Some(words) if went.is_none() => went = Some(node_and_packet(words)?),
+                        _ if went.is_none() => hops.push(hop(line)?),
+                        _ => return None,
+                    }
+                }
+                Origin::Ours { hops, went }
+            }
         };
         lines.next().is_none().then_some(Record { end, origin })
     }
@@ -116,8 +118,8 @@ fn node_and_packet(words: &str) -> Option<(NodeId, PacketId)> {
     Some((node.parse().ok()?, packet.parse().ok()?))
 }
 
-fn hop(words: &str) -> Option<Hop> {
-    let (node, mark) = words.split_once(' ')?;
+fn hop(line: &str) -> Option<Hop> {
+    let (node, mark) = line.strip_prefix("hop ")?.split_once(' ')?;
     Some(Hop { node: node.parse().ok()?, mark: mark.parse().ok()? })
 }
 
@@ -131,7 +133,7 @@ pub fn note(
     barrier: Option<&mut Barrier>,
 ) -> durable::Result<()> {
     let dir = spool.make(&[&next.to_string(), WAY])?;
-    put(&dir, &packet.to_string(), &record.to_bytes(), run, barrier)
+    record::put(&dir, &packet.to_string(), &record.to_bytes(), run, barrier)
 }
 
 /// Keeps what the hop of that number says of a packet of ours, instead of what it said before.
@@ -143,17 +145,7 @@ pub fn keep_receipt(
     run: &Run,
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
-    put(way, &body_name(packet, hop), receipt, run, Some(barrier))
-}
-
-fn put(dir: &DirRef, name: &str, bytes: &[u8], run: &Run, barrier: Option<&mut Barrier>) -> durable::Result<()> {
-    let (made, file) = run.write("way-", bytes)?;
-    run.dir().rename(made.as_ref(), &**dir, name.as_ref())?;
-    if let Some(barrier) = barrier {
-        barrier.file(file, dir, name);
-        barrier.dir(dir);
-    }
-    Ok(())
+    record::put(way, &body_name(packet, hop), receipt, run, Some(barrier))
 }
 
 /// The ways of what is handed to `next`, if there are any.
@@ -163,21 +155,12 @@ pub fn open(spool: &Spool, next: &NodeId) -> durable::Result<Option<DirRef>> {
 
 /// The record of `packet`, if it is there and whole.
 pub fn read(way: &DirRef, packet: &PacketId) -> durable::Result<Option<Record>> {
-    Ok(read_file(way, &packet.to_string(), MOST_RECORD_LEN)?.and_then(|bytes| Record::from_bytes(&bytes)))
+    Ok(record::read(way, &packet.to_string(), MOST_RECORD_LEN)?.and_then(|bytes| Record::from_bytes(&bytes)))
 }
 
 /// What the hop of that number said last, unverified.
 pub fn receipt(way: &DirRef, packet: &PacketId, hop: usize) -> durable::Result<Option<Vec<u8>>> {
-    read_file(way, &body_name(packet, hop), MOST_RECEIPT_LEN)
-}
-
-fn read_file(dir: &DirRef, name: &str, most: usize) -> durable::Result<Option<Vec<u8>>> {
-    match dir.open(name.as_ref()) {
-        Ok(file) => Ok(Some(read_whole(&file, usize::try_from(file.stat()?.len).unwrap_or(usize::MAX).min(most))?)),
-        // Something else of that name is told by mb-check.
-        Err(error) if error.is_missing() || error.is_wrong_kind() => Ok(None),
-        Err(error) => Err(error),
-    }
+    record::read(way, &body_name(packet, hop), MOST_RECEIPT_LEN)
 }
 
 /// Notes that `packet` has left for `next`, if a neighbour is to be told.
@@ -186,7 +169,7 @@ pub fn handed(spool: &Spool, next: &NodeId, way: &DirRef, packet: &PacketId, run
         return Ok(());
     }
     let dir = spool.make(&["self", HANDED])?;
-    put(&dir, &packet.to_string(), next.to_string().as_bytes(), run, None)
+    record::put(&dir, &packet.to_string(), next.to_string().as_bytes(), run, None)
 }
 
 /// A packet that has left, of which its neighbour is to be told.
@@ -210,7 +193,7 @@ pub fn left(spool: &Spool, most: usize) -> durable::Result<Vec<Left>> {
         }
         let entry = entry?;
         let (Name::Envelope(packet), Kind::File) = (Name::parse(&entry.name), entry.kind) else { continue };
-        let text = read_file(&dir, &packet.to_string(), MOST_RECORD_LEN)?;
+        let text = record::read(&dir, &packet.to_string(), MOST_RECORD_LEN)?;
         match text.as_deref().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()) {
             Some(next) => {
                 let time = u64::try_from(dir.stat(&entry.name)?.modified.0).unwrap_or(0);

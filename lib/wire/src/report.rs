@@ -220,6 +220,13 @@ impl Signed {
         Ok(Signed { by: NodeId::of(&issuer), receipt: Receipt { about, stage, why, time }, version })
     }
 
+    /// Whether it counts though `known`, by the same node about the same packet, is there: the greater version does, but what was
+    /// delivered is so for good, whatever the clock over there says.
+    pub fn counts_after(&self, known: &Signed) -> bool {
+        let is_final = |signed: &Signed| signed.receipt.stage == Stage::Delivered;
+        !is_final(known) && (is_final(self) || known.version < self.version)
+    }
+
     /// Whether it counts at the author: `by` and `about` are those of a hop of his, and a relay says nothing that only the
     /// recipient can, nor the other way round.
     pub fn is_of(&self, node: &NodeId, mark: &Mark, is_recipient: bool) -> bool {

@@ -151,6 +151,13 @@ fn a_mistyped_key_is_found_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn more_roads_than_envelopes_are_made_for_are_refused() {
+    let roads = |count: usize| format!("roads = [{}]", vec![r#"["b"]"#; count].join(", "));
+    node(&roads(8)).unwrap();
+    assert!(complaint(&roads(9)).ends_with("9 roads; at most 8 are allowed"), "{}", complaint(&roads(9)));
+}
+
+#[test]
 fn what_is_not_built_is_refused_by_name() {
     let table = [
         ("[exec.backup]", "n/south.toml:2:2: exec: not built yet"),

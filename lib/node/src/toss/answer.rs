@@ -3,12 +3,13 @@
 //! inputs go.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use mb_spool::barrier::Barrier;
 use mb_spool::batch;
 use mb_spool::class::Class;
 use mb_spool::complaints;
-use mb_spool::durable;
+use mb_spool::durable::{self, DirRef};
 use mb_spool::run::Run;
 use mb_spool::way::{self, Hop, Left, Origin, Record};
 use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
@@ -133,65 +134,71 @@ impl<'a> Batch<'_, 'a> {
     /// What `by` says of a packet that we handed to it: kept if the packet is ours, passed on if it was somebody else's. Of
     /// any other packet it has nothing to say.
     fn take_report(&self, by: &KnownNode, report: &Report, taken: &mut Taken<'a>, tell: Tell) -> durable::Result<()> {
-        let Tosser { spool, nodes, .. } = *self.tosser;
         let Report { packet, statement } = report;
-        let Some(dir) = way::open(spool, &by.id())? else { return Ok(()) };
-        let origin = way::read(&dir, packet)?.map(|record| record.origin);
-        if let Ok((complainer, complaint)) = Complaint::parse(statement) {
-            match origin {
-                Some(Origin::Relayed { from, packet: before, .. }) => {
-                    let key = (by.id(), *packet, COMPLAINT);
-                    let is_known = way::receipt(&dir, packet, COMPLAINT)?.is_some() || taken.passed.contains_key(&key);
-                    if let Some(to) = nodes.node(&from).filter(|_| !is_known) {
-                        taken.answers.to(to).reports.push(Report { packet: before, statement: statement.clone() });
-                        taken.passed.insert(key, statement.clone());
-                        taken.counted.insert((from, *packet));
-                    }
+        let Some(way) = way::open(self.tosser.spool, &by.id())? else { return Ok(()) };
+        let Some(Record { origin, .. }) = way::read(&way, packet)? else { return Ok(()) };
+        match origin {
+            Origin::Ours { hops, .. } => self.hear(&way, &hops, report, taken, tell),
+            Origin::Relayed { from, packet: before, mark } => {
+                let numbers = match (Complaint::parse(statement), Signed::parse(statement), mark) {
+                    (Ok(_), ..) => COMPLAINT..COMPLAINT + 1,
+                    (_, Ok(_), Some(_)) => 0..PASSED_MOST,
+                    // Nobody asked, or it does not hold.
+                    _ => return Ok(()),
+                };
+                let Some(to) = self.tosser.nodes.node(&from) else { return Ok(()) };
+                let Some(number) = taken.free_number(&way, by.id(), report, numbers)? else { return Ok(()) };
+                if number == COMPLAINT {
+                    taken.counted.insert((from, *packet));
                 }
-                Some(Origin::Ours { hops, .. }) => {
-                    let (by, mark) = (complainer, complaint.about.into());
-                    let is_known = way::receipt(&dir, packet, COMPLAINT)?.is_some();
-                    if hops.last() == Some(&Hop { node: by, mark }) && !is_known {
-                        way::keep_receipt(&dir, packet, COMPLAINT, statement, self.run, &mut taken.kept)?;
-                        tell(Event::Complaint { packet: *packet, by, reason: complaint.reason });
-                    }
-                }
-                None => {}
+                taken.passed.insert((by.id(), *packet, number), statement.clone());
+                taken.answers.to(to).reports.push(Report { packet: before, statement: statement.clone() });
+                Ok(())
+            }
+        }
+    }
+
+    /// What is said of a packet of our own, by one of its hops.
+    fn hear(&self, way: &DirRef, hops: &[Hop], report: &Report, taken: &mut Taken, tell: Tell) -> durable::Result<()> {
+        let Report { packet, statement } = report;
+        let packet = *packet;
+        if let Ok((by, Complaint { about, reason })) = Complaint::parse(statement) {
+            let is_recipients = hops.last() == Some(&Hop { node: by, mark: about.into() });
+            if is_recipients && way::receipt(way, &packet, COMPLAINT)?.is_none() {
+                way::keep_receipt(way, &packet, COMPLAINT, statement, self.run, &mut taken.kept)?;
+                tell(Event::Complaint { packet, by, reason });
             }
             return Ok(());
         }
         let Ok(signed) = Signed::parse(statement) else { return Ok(()) };
-        match origin {
-            Some(Origin::Ours { hops, .. }) => {
-                let Some(number) = hop_of(&hops, &signed) else { return Ok(()) };
-                let known = way::receipt(&dir, packet, number)?.and_then(|known| Signed::parse(&known).ok());
-                // What was delivered is so for good, whatever the clock over there says.
-                let is_final = |signed: &Signed| signed.receipt.stage == Stage::Delivered;
-                let is_newer = |known: &Signed| is_final(&signed) || known.version < signed.version;
-                if known.is_none_or(|known| !is_final(&known) && is_newer(&known)) {
-                    way::keep_receipt(&dir, packet, number, statement, self.run, &mut taken.kept)?;
-                    tell(Event::Receipt { packet: *packet, by: signed.by, receipt: &signed.receipt });
-                }
-            }
-            Some(Origin::Relayed { from, packet: before, mark: Some(_) }) => {
-                let Some(to) = nodes.node(&from) else { return Ok(()) };
-                for key in (0..PASSED_MOST).map(|number| (by.id(), *packet, number)) {
-                    let known = way::receipt(&dir, packet, key.2)?;
-                    match known.as_ref().or_else(|| taken.passed.get(&key)) {
-                        Some(known) if known == statement => break,
-                        Some(_) => {}
-                        None => {
-                            taken.answers.to(to).reports.push(Report { packet: before, statement: statement.clone() });
-                            taken.passed.insert(key, statement.clone());
-                            break;
-                        }
-                    }
-                }
-            }
-            // Nobody asked, or nothing is known of it.
-            Some(Origin::Relayed { mark: None, .. }) | None => {}
+        let Some(number) = hop_of(hops, &signed) else { return Ok(()) };
+        let known = way::receipt(way, &packet, number)?.and_then(|known| Signed::parse(&known).ok());
+        if known.is_none_or(|known| signed.counts_after(&known)) {
+            way::keep_receipt(way, &packet, number, statement, self.run, &mut taken.kept)?;
+            tell(Event::Receipt { packet, by: signed.by, receipt: &signed.receipt });
         }
         Ok(())
+    }
+}
+
+impl Taken<'_> {
+    /// The first of `numbers` under which nothing about the packet was passed on; `None` if this was, or if none is left.
+    fn free_number(
+        &self,
+        way: &DirRef,
+        by: NodeId,
+        report: &Report,
+        numbers: Range<usize>,
+    ) -> durable::Result<Option<usize>> {
+        for number in numbers {
+            let known = way::receipt(way, &report.packet, number)?;
+            match known.as_ref().or_else(|| self.passed.get(&(by, report.packet, number))) {
+                None => return Ok(Some(number)),
+                Some(known) if *known == report.statement => return Ok(None),
+                Some(_) => {}
+            }
+        }
+        Ok(None)
     }
 }
 
