@@ -48,6 +48,10 @@ struct Args {
     #[arg(long)]
     toss: bool,
 
+    /// Envelopes do not wait for their bodies, either way
+    #[arg(long)]
+    eager: bool,
+
     /// Only packets of at most this nice
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     nice: Option<u8>,
@@ -196,6 +200,7 @@ fn settings(args: &Args, rule: Option<&CallRule>) -> CallSettings {
     CallSettings {
         gives: !args.inward && direction != Some(Direction::In),
         takes: !args.out && direction != Some(Direction::Out),
+        eager: args.eager,
         nice: args.nice.or(rule.and_then(|rule| rule.nice)).unwrap_or(u8::MAX),
         rate: args.rate.or(rule.and_then(|rule| rule.rate)),
         timeout: Duration::from_secs(timeout),

@@ -78,6 +78,8 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         gives: true,
         takes: true,
         nice: args.nice.unwrap_or(u8::MAX),
+        // That is for the caller to say.
+        eager: false,
         rate: args.rate,
         timeout: Duration::from_secs(args.timeout),
         max_time: Some(Duration::from_secs(args.max_time)),

@@ -10,7 +10,7 @@ use mb_spool::complaints;
 use mb_spool::date::{day_text, time_text};
 use mb_spool::durable::real;
 use mb_spool::layout::Spool;
-use mb_spool::waiting::{Asked, Row, Tally, Waiting, What, in_spool};
+use mb_spool::waiting::{Asked, Note, Row, Tally, Waiting, What, in_spool};
 use mb_wire::id::{NodeId, PacketId};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -189,11 +189,11 @@ fn print(program: &mut Program, known: &Known, row: &Row, as_json: bool, unmet: 
     }
     match &row.what {
         What::Sum(tally) => print_sum(program, known, row, tally, as_json),
-        What::Packet(waiting, why) => {
+        What::Packet(waiting, note) => {
             if !unmet.is_empty() {
                 unmet.remove(&waiting.packet.to_string());
             }
-            print_packet(program, known, row, waiting, why.as_deref(), as_json);
+            print_packet(program, known, row, waiting, note.as_ref(), as_json);
         }
     }
 }
@@ -211,20 +211,26 @@ fn print_sum(program: &mut Program, known: &Known, row: &Row, tally: &Tally, as_
     program.say(format!("{queue} {name} {packet_count} packets {len} bytes since {since}{bodies}"));
 }
 
-fn print_packet(program: &mut Program, known: &Known, row: &Row, one: &Waiting, why: Option<&str>, as_json: bool) {
+fn print_packet(program: &mut Program, known: &Known, row: &Row, one: &Waiting, note: Option<&Note>, as_json: bool) {
     let (packet, queue, name, bytes) = (one.packet.to_string(), row.queue, name(known, row), one.len);
     let (nice, end) = one.prefix.as_ref().map(|prefix| (prefix.nice, day_text(prefix.end))).unzip();
     let (here, all) = (one.here_count, one.prefix.as_ref().map(|prefix| prefix.bodies.len()));
     let since = time_text(one.since);
+    let (why, partial) = match note {
+        Some(Note::Why(why)) => (Some(why), None),
+        Some(Note::Partial(path)) => (None, Some(path.to_string_lossy())),
+        None => (None, None),
+    };
     if as_json {
         let id = row.node.map(|node| node.to_string());
         return program.json(&json!({ "packet": packet, "queue": queue, "node": name, "id": id, "nice": nice,
-            "bytes": bytes, "end": end, "bodies_here": here, "bodies": all, "since": since, "why": why }));
+            "bytes": bytes, "end": end, "bodies_here": here, "bodies": all, "since": since, "why": why, "partial": partial }));
     }
     let (name, nice, end) = (or_dash(name), or_dash(nice.map(|nice| nice.to_string())), or_dash(end));
     let bodies = or_dash(all.map(|all| format!("{here}/{all}")));
-    let why = why.map(|why| format!(" {}", shown(why))).unwrap_or_default();
-    program.say(format!("{packet} {queue} {name} {nice} {bytes} {end} {bodies} {since}{why}"));
+    let why = why.map(|why| format!(" {}", shown(why)));
+    let note = why.or(partial.map(|path| format!(" partial {}", shown(&path)))).unwrap_or_default();
+    program.say(format!("{packet} {queue} {name} {nice} {bytes} {end} {bodies} {since}{note}"));
 }
 
 fn print_spare(program: &mut Program, Bodies { count, len }: Bodies, as_json: bool) {

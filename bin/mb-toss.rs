@@ -138,6 +138,13 @@ fn toss(
         Event::Waits { packet, missing } => {
             program.detail(format_args!("{packet}: waits for {} of its bodies", missing.len()));
         }
+        Event::Partial { delivered, missing } => {
+            count += 1;
+            let (path, packet) = (delivered.path.display(), delivered.packet);
+            let missing =
+                if missing.len() == 1 { "1 of its bodies is" } else { &format!("{} of its bodies are", missing.len()) };
+            program.note(format_args!("{packet}: partial, {missing} missing: {path}"));
+        }
         Event::Receipt { packet, by, receipt } => {
             program.detail(format_args!("{packet}: {} by {}", receipt.stage.word(), node_name(home, &by)));
         }

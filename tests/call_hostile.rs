@@ -228,11 +228,11 @@ const PLAYS: &[(&str, Play, &str)] = &[
         "kind that is not known: 0",
     ),
     (
-        "kind 13",
+        "kind 14",
         |voice, _| {
-            voice.hello().say_bytes(&raw(13, b"x"));
+            voice.hello().say_bytes(&raw(14, b"x"));
         },
-        "kind that is not known: 13",
+        "kind that is not known: 14",
     ),
     (
         "kind 255",

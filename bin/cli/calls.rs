@@ -25,6 +25,8 @@ pub struct CallSettings {
     pub takes: bool,
     /// Only packets of at most this `nice` move.
     pub nice: u8,
+    /// Whether envelopes do not wait for their bodies, even if the other side does not wish it.
+    pub eager: bool,
     /// Bytes a second each way.
     pub rate: Option<u64>,
     /// How long the other side may say nothing.
@@ -47,6 +49,7 @@ impl CallSettings {
             gives: self.gives,
             takes: self.takes && known.link.from,
             nice: self.nice,
+            eager: self.eager,
             reserve,
             most_bytes: known.link.most_bytes,
             most_packets: known.link.most_packets,

@@ -178,5 +178,6 @@ fn owned(message: Message<'_>) -> Message<'static> {
         Message::Withdraw(packets) => Message::Withdraw(packets),
         Message::Done(is_all) => Message::Done(is_all),
         Message::Ping => Message::Ping,
+        Message::Lack(packet, number) => Message::Lack(packet, number),
     }
 }

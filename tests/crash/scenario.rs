@@ -200,6 +200,21 @@ const CALL_NORTH: &[&str] = &[
     "@/north/spool",
     "--stdio",
 ];
+const CALL_EAST_EAGER: &[&str] = &[
+    "mb-call",
+    "--threads",
+    "1",
+    "--eager",
+    "east",
+    "--stdio",
+    "--",
+    "!mb-listen",
+    "-C",
+    "@/east/config",
+    "--spool",
+    "@/east/spool",
+    "--stdio",
+];
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
@@ -341,13 +356,33 @@ pub fn all() -> Vec<Scenario> {
                 then("north", SEND_SOUTH),
                 then("north", OUT),
                 then("south", IN),
-                Step::User(take_body_away),
+                Step::User(|yard| take_body_away(yard, "south")),
                 tried("south", TOSS),
-                Step::User(bring_body),
+                Step::User(|yard| bring_body(yard, "south")),
                 tried("south", TOSS),
             ],
             TO_SOUTH,
         ),
+        Scenario {
+            prepare: east_is_a_relay,
+            ..story(
+                "announced by a relay before its body comes",
+                vec![
+                    then("north", SEND_BY_EAST),
+                    then("north", OUT),
+                    then("east", IN),
+                    Step::User(|yard| take_body_away(yard, "east")),
+                    tried("east", TOSS),
+                    tried("south", CALL_EAST_EAGER),
+                    tried("south", TOSS),
+                    Step::User(|yard| bring_body(yard, "east")),
+                    tried("east", TOSS),
+                    then("south", CALL_EAST_EAGER),
+                    then("south", TOSS),
+                ],
+                TO_SOUTH,
+            )
+        },
         Scenario {
             prepare: nodes_and_files,
             ..story(
@@ -566,13 +601,13 @@ pub fn expected(yard: &Yard, names: &[&str]) -> Tree {
 }
 
 /// Bodies that have come lie aside.
-fn take_body_away(yard: &Yard) {
-    move_bodies(yard, "south/spool/self/rx", "aside");
-    let _ = std::fs::remove_dir_all(yard.path("south/spool/body"));
+fn take_body_away(yard: &Yard, node: &str) {
+    move_bodies(yard, &format!("{node}/spool/self/rx"), "aside");
+    let _ = std::fs::remove_dir_all(yard.path(format!("{node}/spool/body")));
 }
 
-fn bring_body(yard: &Yard) {
-    move_bodies(yard, "aside", "south/spool/self/rx");
+fn bring_body(yard: &Yard, node: &str) {
+    move_bodies(yard, "aside", &format!("{node}/spool/self/rx"));
 }
 
 fn move_bodies(yard: &Yard, from: &str, to: &str) {

@@ -57,7 +57,7 @@ impl Seeds {
         let packet = PacketId::from_bytes([1; 32]);
         let offer = Offer { packet, nice: 128, envelope_len: 512, bodies_len: 1000 };
         let messages = [
-            Message::Hello(Hello::new(true, 255, 20)),
+            Message::Hello(Hello::new(true, 255, 20).eager(true)),
             Message::Offer(vec![offer, offer]),
             Message::Want(vec![packet]),
             Message::Envelope(&[1; 512]),
@@ -69,6 +69,7 @@ impl Seeds {
             Message::Withdraw(vec![packet]),
             Message::Done(Rest::Nothing),
             Message::Ping,
+            Message::Lack(packet, 1),
         ];
         for message in messages {
             let mut bytes = Vec::new();

@@ -146,6 +146,7 @@ pub fn exchange(data: &[u8]) {
             8 => Message::Done(if input.byte().is_multiple_of(2) { Rest::Nothing } else { Rest::Busy })
                 .write(&mut honest),
             9 => session.offer(&[offer()].into_iter().filter(|_| session.giving.may_offer(512)).collect::<Vec<_>>()),
+            10 => Message::Lack(*packet, 0).write(&mut honest),
             _ => {
                 let len = input.short();
                 honest.extend_from_slice(input.take(len));
@@ -193,6 +194,7 @@ fn hear(session: &mut Session, inbox: &mut Inbox, input: &mut Input) -> bool {
             | Event::Landed(_)
             | Event::Refused(_)
             | Event::Withdrawn(_)
+            | Event::Lacked(..)
             | Event::Done(_) => {}
         }
     }

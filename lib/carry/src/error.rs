@@ -146,6 +146,7 @@ fn said(reason: Reason) -> &'static str {
         Reason::Busy => "another call from the same neighbour is at it",
         Reason::Unwanted => "not wanted in this call",
         Reason::Stopping => "asked to stop",
+        Reason::Incomplete => "not all of it could be had",
     }
 }
 

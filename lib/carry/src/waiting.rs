@@ -37,7 +37,7 @@ pub fn on_stick(stick: &Stick, asked: &Asked, tell: &mut dyn FnMut(Row)) -> dura
             listed.extend(waiting.prefix.iter().flat_map(|prefix| &prefix.bodies).map(|body| body.root));
             tally.add(&waiting);
             if (takes_node && asked.each) || asked.packets.contains(&waiting.packet) {
-                tell(Row { queue: QUEUE, node: Some(node), what: What::Packet(waiting, None) });
+                tell(Row { queue: QUEUE, node: Some(node), what: What::Packet(Box::new(waiting), None) });
             }
             Ok::<(), durable::Error>(())
         })?;

@@ -85,7 +85,12 @@ impl End {
                         self.tx.remove(&given.offer.packet);
                     }
                 }
-                Event::Nothing | Event::Leaves(..) | Event::Refused(_) | Event::Withdrawn(_) | Event::Done(_) => {}
+                Event::Nothing
+                | Event::Leaves(..)
+                | Event::Refused(_)
+                | Event::Withdrawn(_)
+                | Event::Lacked(..)
+                | Event::Done(_) => {}
             }
         }
         Ok(())
@@ -257,6 +262,12 @@ fn a_taker_refuses_what_a_giver_may_not_say() {
         session
     };
     assert_eq!(breach(&mut answered(), Message::Leaves(all.as_flattened())), Breach::Order, "leaves twice");
+    let mut session = asked();
+    assert!(matches!(session.receive(Message::Lack(good.id, 0)), Ok(Event::Lacked(packet, 0)) if packet == good.id));
+    assert!(session.taking.is_answered(), "that was the answer");
+    assert_eq!(breach(&mut session, Message::Lack(good.id, 0)), Breach::Order, "lacked twice");
+    assert_eq!(breach(&mut asked(), Message::Lack(good.id, 1)), Breach::Order, "lacked, not asked for");
+    assert_eq!(breach(&mut answered(), Message::Lack(good.id, 0)), Breach::Order, "lacked, with its leaves here");
     let mut wrong = body.clone();
     wrong[CHUNK_LEN + 5] ^= 1;
     for data in [&wrong[..], &body[..CHUNK_LEN - 1], &body[1..=CHUNK_LEN], &[&body[..], &[0]].concat()] {

@@ -153,6 +153,11 @@ impl Delivery {
         drop_staged(&self.target.dir, &self.list.staged)
     }
 
+    /// The folder that it goes to, and the name that it is to get there.
+    pub fn goal(&self) -> (&Target, &OsStr) {
+        (&self.target, &self.list.wanted)
+    }
+
     /// Renames the staged name to a free final one. The path, unless somebody else has done it. `barrier` takes the
     /// target folder.
     pub fn place(&self, names: &mut FreeNames, barrier: &mut Barrier) -> durable::Result<Option<PathBuf>> {
@@ -313,10 +318,15 @@ fn numbered(wanted: &OsStr, number: u32) -> OsString {
     let bytes = wanted.as_bytes();
     let dot = bytes.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0).unwrap_or(bytes.len());
     let (stem, extension) = bytes.split_at(dot);
-    let number = format!(".{number}");
-    let room = MOST_NAME_LEN.saturating_sub(number.len() + extension.len());
+    name_with(OsStr::from_bytes(stem), &format!(".{number}"), extension)
+}
+
+/// A name made of three parts. If it would get too long, the stem loses its end.
+pub fn name_with(stem: &OsStr, middle: &str, extension: &[u8]) -> OsString {
+    let stem = stem.as_bytes();
+    let room = MOST_NAME_LEN.saturating_sub(middle.len() + extension.len());
     let mut name = stem[..shorten(stem, room)].to_vec();
-    name.extend_from_slice(number.as_bytes());
+    name.extend_from_slice(middle.as_bytes());
     name.extend_from_slice(extension);
     OsString::from_vec(name)
 }

@@ -24,7 +24,8 @@ pub struct Landing<'a> {
 
 struct Arrived {
     packet: PacketId,
-    name: String,
+    /// The envelope's file in the run's folder.
+    name: Option<String>,
     bodies: Vec<(u16, Root, String)>,
 }
 
@@ -46,11 +47,16 @@ impl<'a> Landing<'a> {
     pub fn add(&mut self, packet: PacketId, envelope: &[u8], bodies: Vec<(u16, Root, String)>) -> durable::Result<()> {
         let (name, file) = self.run.write("land-", envelope)?;
         self.contents.file(file, self.run.dir(), &name);
-        self.packets.push(Arrived { packet, name, bodies });
+        self.packets.push(Arrived { packet, name: Some(name), bodies });
         Ok(())
     }
 
-    /// Packets added and not landed yet.
+    /// Adds bodies of a packet whose envelope has landed: likewise.
+    pub fn add_bodies(&mut self, packet: PacketId, bodies: Vec<(u16, Root, String)>) {
+        self.packets.push(Arrived { packet, name: None, bodies });
+    }
+
+    /// Packets, and bodies of others, added and not landed yet.
     pub fn count(&self) -> usize {
         self.packets.len()
     }
@@ -66,9 +72,11 @@ impl<'a> Landing<'a> {
         self.above.iter().for_each(|dir| names.dir(dir));
         for arrived in &self.packets {
             self.link_bodies(arrived)?;
-            let name = arrived.packet.to_string();
-            self.run.dir().rename(arrived.name.as_ref(), &*self.queue, name.as_ref())?;
-            self.link_bodies(arrived)?;
+            if let Some(made) = &arrived.name {
+                let name = arrived.packet.to_string();
+                self.run.dir().rename(made.as_ref(), &*self.queue, name.as_ref())?;
+                self.link_bodies(arrived)?;
+            }
         }
         if let Err(error) = names.wait() {
             let _ = self.undo();
@@ -83,7 +91,9 @@ impl<'a> Landing<'a> {
     /// A name whose sync failed may be gone tomorrow, whatever is synced later: nobody shall find it.
     fn undo(&self) -> durable::Result<()> {
         for arrived in &self.packets {
-            gone(self.queue.unlink(arrived.packet.to_string().as_ref()))?;
+            if arrived.name.is_some() {
+                gone(self.queue.unlink(arrived.packet.to_string().as_ref()))?;
+            }
             for (number, _, _) in &arrived.bodies {
                 gone(self.queue.unlink(body_name(&arrived.packet, usize::from(*number)).as_ref()))?;
             }

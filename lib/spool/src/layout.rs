@@ -34,6 +34,8 @@ pub enum Queue {
     Rx,
     /// Opened, bodies missing.
     Wait,
+    /// To be handed to it, bodies missing.
+    Ahead,
 }
 
 impl Queue {
@@ -44,6 +46,7 @@ impl Queue {
             Queue::Sent => "sent",
             Queue::Rx => "rx",
             Queue::Wait => "wait",
+            Queue::Ahead => "ahead",
         }
     }
 }

@@ -41,6 +41,8 @@ pub mod land;
 pub mod seen;
 /// What was handed over and is not confirmed.
 pub mod sent;
+/// What may go before all of it is here.
+pub mod ahead;
 /// What a neighbour's packets became.
 pub mod relayed;
 /// Small text files that count only whole.
@@ -49,6 +51,8 @@ mod record;
 pub mod way;
 /// Exactly-once delivery of staged files.
 pub mod deliver;
+/// Letters of which whole files were delivered though bodies are missing.
+pub mod partial;
 /// What could not be processed.
 pub mod bad;
 /// Is every byte what its name says?

@@ -3,6 +3,8 @@
 //! A packet's bytes are those of its envelope and of its bodies that are here. A body that several packets share counts
 //! for each of them: that is what each will cost when it travels alone.
 
+use std::path::PathBuf;
+
 use mb_wire::envelope::{Prefix, read_prefix};
 use mb_wire::id::{NodeId, PacketId};
 
@@ -11,6 +13,7 @@ use crate::durable::{self, DirRef, Stat};
 use crate::envelopes::{self, Read};
 use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name};
+use crate::partial;
 use crate::places::{Place, for_each_place};
 
 /// What is asked for.
@@ -52,8 +55,17 @@ pub struct Row {
 pub enum What {
     /// A queue that is not empty.
     Sum(Tally),
-    /// A packet, and why it is in `bad/`.
-    Packet(Waiting, Option<String>),
+    /// A packet, and what else is known of it.
+    Packet(Box<Waiting>, Option<Note>),
+}
+
+/// What else is known of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Why it is in `bad/`.
+    Why(String),
+    /// Where the files of it that are whole were delivered.
+    Partial(PathBuf),
 }
 
 /// Tells what waits in a spool, as far as it is asked for. Packets in `bad/` are told one by one, since each has a reason.
@@ -61,9 +73,13 @@ pub fn in_spool(spool: &Spool, asked: &Asked, tell: &mut dyn FnMut(Row)) -> dura
     for_each_place(spool, |place, dir| {
         let (queue, node) = (place.word(), place.node());
         let mut one = |waiting: Waiting| {
-            let why = if place == Place::Bad { bad::why(&dir, &waiting.packet)? } else { None };
+            let note = match place {
+                Place::Bad => bad::why(&dir, &waiting.packet)?.map(Note::Why),
+                Place::Wait(_) => partial::find(spool, &waiting.packet)?.map(Note::Partial),
+                _ => None,
+            };
             let node = node.or(waiting.prefix.as_ref().map(|prefix| prefix.to));
-            tell(Row { queue, node, what: What::Packet(waiting, why) });
+            tell(Row { queue, node, what: What::Packet(Box::new(waiting), note) });
             Ok::<(), durable::Error>(())
         };
         if !asked.takes_node(node) {

@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::AtomicBool;
 
-use mb_spool::bodies::remove_packet;
+use mb_spool::bodies::{exists, remove_packet};
 use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
 use mb_spool::envelopes::{self, Read};
 use mb_spool::layout::{Queue, Spool};
@@ -29,6 +29,9 @@ const DATA_LEN: usize = DATA_CHUNKS_MOST * CHUNK_LEN;
 /// Bytes that one step makes, about.
 const STEP_LEN: u64 = 128 << 10;
 
+/// The number of the queue of packets whose bodies are not all here, behind that of the others.
+const AHEAD: u32 = 1;
+
 /// A body on its way.
 struct Sending {
     packet: PacketId,
@@ -43,6 +46,10 @@ pub(super) struct Give<'a> {
     run: &'a Run,
     peer: NodeId,
     queue: Option<DirRef>,
+    /// In an eager call: packets whose bodies are not all here.
+    ahead: Option<DirRef>,
+    /// Those of them that were offered.
+    incomplete: HashSet<PacketId>,
     /// Where what we hand over came from, if that is known of any.
     way: Option<DirRef>,
     /// What it has not confirmed, if there is any.
@@ -75,6 +82,8 @@ impl<'a> Give<'a> {
             run,
             peer,
             queue: None,
+            ahead: None,
+            incomplete: HashSet::new(),
             way: None,
             sent: None,
             _lock: None,
@@ -102,7 +111,12 @@ impl<'a> Give<'a> {
         sent::again(self.spool, &self.peer, self.run)?;
         self.sent = self.spool.find_queue(&self.peer, Queue::Sent)?;
         self.way = way::open(self.spool, &self.peer)?;
-        let Some(queue) = self.spool.find_queue(&self.peer, Queue::Tx)? else { return Ok(()) };
+        self.ahead = self.spool.find_queue(&self.peer, Queue::Ahead)?.filter(|_| options.eager);
+        let queue = match self.spool.find_queue(&self.peer, Queue::Tx)? {
+            None if self.ahead.is_some() => self.spool.queue(&self.peer, Queue::Tx)?,
+            None => return Ok(()),
+            Some(queue) => queue,
+        };
         match queue.try_lock()? {
             Lock::Held(lock) => self._lock = Some(lock),
             Lock::Unsupported => {}
@@ -197,13 +211,25 @@ impl<'a> Give<'a> {
     /// Looks what waits that was not offered in this call.
     fn look(&mut self) -> durable::Result<()> {
         let Some(queue) = self.queue.as_ref().filter(|_| !self.is_winding_up) else { return Ok(()) };
-        let destination = [Destination { node: self.peer, queue: queue.clone(), way: None }];
+        let queues = std::iter::once(queue).chain(&self.ahead);
+        let destinations: Vec<Destination> =
+            queues.map(|queue| Destination { node: self.peer, queue: queue.clone(), way: None }).collect();
         loop {
-            let found = next_waiting(&destination, self.after)?;
+            let found = next_waiting(&destinations, self.after)?;
             self.after = found.last().copied().filter(|_| found.len() == MOST_AT_ONCE);
-            self.waiting.extend(
-                found.iter().filter(|waiting| waiting.nice <= self.nice && !self.left.contains(&waiting.packet)),
-            );
+            for waiting in
+                found.iter().filter(|waiting| waiting.nice <= self.nice && !self.left.contains(&waiting.packet))
+            {
+                // One that has just become whole may be in both.
+                let is_incomplete = waiting.queue == AHEAD;
+                if is_incomplete && exists(&**queue, &waiting.packet.to_string())? {
+                    continue;
+                }
+                if is_incomplete {
+                    self.incomplete.insert(waiting.packet);
+                }
+                self.waiting.push_back(*waiting);
+            }
             if !self.waiting.is_empty() || self.after.is_none() {
                 return Ok(());
             }
@@ -212,14 +238,13 @@ impl<'a> Give<'a> {
 
     /// Offers the next packets.
     fn offer(&mut self, session: &mut Session) -> Result<(), CallError> {
-        let Some(queue) = self.queue.clone() else { return Ok(()) };
         let mut offers = Vec::new();
         let mut envelopes_len = 0;
         while offers.len() < LIST_MOST
             && session.giving.may_offer_more(offers.len(), envelopes_len + mb_wire::size::ENVELOPE_MOST as u64)
             && let Some(waiting) = self.waiting.pop_front()
         {
-            match self.offer_of(&queue, &waiting)? {
+            match self.offer_of(&waiting)? {
                 Some(offer) => {
                     envelopes_len += offer.envelope_len;
                     offers.push(offer);
@@ -234,8 +259,15 @@ impl<'a> Give<'a> {
         Ok(())
     }
 
+    /// Where a packet lies.
+    fn folder(&self, packet: &PacketId) -> Option<DirRef> {
+        let folder = if self.incomplete.contains(packet) { &self.ahead } else { &self.queue };
+        folder.clone()
+    }
+
     /// What is to be said of a packet; `None` if it has gone, or if somebody puts it on a stick at this moment.
-    fn offer_of(&mut self, queue: &DirRef, waiting: &Waiting) -> durable::Result<Option<Offer>> {
+    fn offer_of(&mut self, waiting: &Waiting) -> durable::Result<Option<Offer>> {
+        let Some(queue) = self.folder(&waiting.packet) else { return Ok(None) };
         let name = waiting.packet.to_string();
         let file = match queue.open(name.as_ref()) {
             Err(error) if error.is_missing() => return Ok(None),
@@ -285,7 +317,7 @@ impl<'a> Give<'a> {
     /// Reads an envelope and what it lists. `Err(None)`: it has gone.
     #[expect(clippy::type_complexity, reason = "what a packet has, or why it has it not")]
     fn read(&self, packet: &PacketId) -> durable::Result<Result<(Vec<u8>, Vec<BodyName>), Option<CarryError>>> {
-        let Some(queue) = &self.queue else { return Ok(Err(None)) };
+        let Some(queue) = &self.folder(packet) else { return Ok(Err(None)) };
         let path = queue.path().join(packet.to_string());
         let envelope = match envelopes::read(queue, packet)? {
             Read::Whole(envelope) => envelope,
@@ -308,13 +340,17 @@ impl<'a> Give<'a> {
         options: CallOptions,
         watch: &mut dyn Watch,
     ) -> Result<(), CallError> {
-        let Some(queue) = self.queue.clone() else { return Ok(()) };
+        let Some(queue) = self.folder(&ask.packet) else { return Ok(()) };
         let file = match self.open_body(&queue, &ask, &body, options.threads)? {
             Ok((file, leaves)) => {
                 if ask.part == Part::All || ask.part == Part::Leaves {
                     session.say(&Message::Leaves(leaves.as_flattened()));
                 }
                 file
+            }
+            Err(CarryError::BodyMissing { .. }) if self.may_lack(&ask) => {
+                session.say(&Message::Lack(ask.packet, ask.number));
+                return Ok(());
             }
             Err(failure) => {
                 self.give_up(session, ask.packet, watch, failure);
@@ -326,6 +362,11 @@ impl<'a> Give<'a> {
             self.sending = Some(Sending { packet: ask.packet, body, file, offset: first * CHUNK_LEN as u64 });
         }
         Ok(())
+    }
+
+    /// Whether it is no failure that a body is not here.
+    fn may_lack(&self, ask: &Ask) -> bool {
+        self.incomplete.contains(&ask.packet) && !matches!(ask.part, Part::From(_))
     }
 
     /// A body that was asked for, with its leaves unless only chunks are wanted. `Err` inside: what is wrong with it.
@@ -402,8 +443,8 @@ impl<'a> Give<'a> {
         watch: &mut dyn Watch,
         report: &mut CallReport,
     ) -> Result<(), CallError> {
-        let Some(queue) = self.queue.clone() else { return Ok(()) };
         for Given { offer, bodies, .. } in given {
+            let Some(queue) = self.folder(&offer.packet) else { continue };
             let bodies = match bodies {
                 Some(bodies) => bodies,
                 None => envelopes::prefix(&queue, &offer.packet)?.map(|prefix| prefix.bodies).unwrap_or_default(),

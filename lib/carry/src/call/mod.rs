@@ -58,7 +58,7 @@ impl NotTaken {
     /// That somebody wants only some, or is about to stop, is no failure.
     fn tell(&mut self, is_here: bool, watch: &mut dyn Watch) {
         for (reason, packet_count) in std::mem::take(&mut self.0) {
-            if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
+            if !matches!(reason, Reason::Unwanted | Reason::Stopping | Reason::Incomplete) {
                 watch.failed(CarryError::NotTaken { packet_count, is_here, reason });
             }
         }
@@ -74,6 +74,8 @@ pub struct CallOptions<'a> {
     pub takes: bool,
     /// Only packets of at most this `nice` move, either way; 255: all.
     pub nice: u8,
+    /// Whether envelopes go before their bodies are there, and land before these have come, both ways.
+    pub eager: bool,
     /// Bytes that stay free on the spool's file system.
     pub reserve: u64,
     /// Bytes that may lie here because of the neighbour.
@@ -156,7 +158,7 @@ pub fn greet(
     patience: Duration,
 ) -> Result<Greeted, CallError> {
     let ping = (options.timeout / 3).max(PING_LEAST);
-    let hello = Hello::new(options.takes, options.nice, ping.as_secs().clamp(1, 3600) as u16);
+    let hello = Hello::new(options.takes, options.nice, ping.as_secs().clamp(1, 3600) as u16).eager(options.eager);
     let mut session = Session::new(own, hello);
     let pump = Pump::start(link, sealer, opener, Pace { rate: options.rate, ping })?;
     pump.send(session.take_output(Vec::new()));
@@ -187,11 +189,13 @@ impl Greeted {
         spool: &Spool,
         run: &Run,
         peer: NodeId,
-        options: CallOptions,
+        mut options: CallOptions,
         watch: &mut dyn Watch,
     ) -> (CallReport, Result<(), CallError>) {
         let mut report = CallReport::default();
         let Greeted { pump, inbox, session, hello } = self;
+        // Either side may wish it.
+        options.eager |= hello.eager;
         // What the other side asked for counts from now on.
         pump.set_ping(Duration::from_secs(hello.ping_secs.into()));
         let now = Instant::now();
@@ -200,7 +204,7 @@ impl Greeted {
             inbox,
             session,
             give: Give::new(spool, run, peer),
-            take: Take::new(spool, run, peer),
+            take: Take::new(spool, run, peer, options.eager),
             options,
             watch,
             report: &mut report,

@@ -1,13 +1,13 @@
 //! The neighbour's packets for us: from the call into `NODE/rx/`.
 //!
-//! A packet's envelope is held in memory until its bodies are all here; then it joins the batch that lands next. Bodies grow in
-//! `part/NODE/`, checked chunk by chunk, and stay there until what lists them has landed: a call that breaks, or a
+//! A packet's envelope is held in memory until its bodies are all here; then it joins the batch that lands next. In an eager call
+//! envelopes, and bodies that are whole, land before that too. Bodies grow in `part/NODE/`, checked chunk by chunk, and stay there until what lists them has landed: a call that breaks, or a
 //! program that dies, costs only what was not sent.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use mb_spool::bodies::{link_from_index, link_or_copy};
+use mb_spool::bodies::{exists, link_from_index, link_or_copy};
 use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
 use mb_spool::land::Landing;
 use mb_spool::layout::{PART, Queue, Spool};
@@ -41,6 +41,12 @@ struct Open {
     envelope: Vec<u8>,
     bodies: Vec<BodyName>,
     missing_count: usize,
+    /// Of these, what the other side does not have.
+    lacking_count: usize,
+    /// Whether the envelope has landed, in an eager call.
+    is_announced: bool,
+    /// The bodies that have landed beside it.
+    landed: BTreeSet<u16>,
 }
 
 /// A body that an open packet lists.
@@ -66,6 +72,8 @@ pub(super) struct Take<'a> {
     spool: &'a Spool,
     run: &'a Run,
     peer: NodeId,
+    /// Whether envelopes land before their bodies have come.
+    is_eager: bool,
     part: Option<DirRef>,
     _lock: Option<LockGuard>,
     room: Option<Room>,
@@ -78,23 +86,27 @@ pub(super) struct Take<'a> {
     pub not_taken: NotTaken,
     open: HashMap<PacketId, Open>,
     bodies: HashMap<Root, Body>,
+    /// Packets of which the other side does not have all.
+    lacking: HashSet<PacketId>,
     /// Bodies that are to be asked for.
     todo: VecDeque<Root>,
     asked_len: u64,
     writing: Option<(Root, FileRef)>,
     landing: Option<Landing<'a>>,
     batch: Vec<(PacketId, u64, Vec<Root>)>,
+    /// When the first of what is to land came.
     since: Option<Instant>,
     /// Bodies of ours that may be called "here already" without giving away what others brought.
     brought: Option<HashSet<(u64, u64)>>,
 }
 
 impl<'a> Take<'a> {
-    pub fn new(spool: &'a Spool, run: &'a Run, peer: NodeId) -> Take<'a> {
+    pub fn new(spool: &'a Spool, run: &'a Run, peer: NodeId, is_eager: bool) -> Take<'a> {
         Take {
             spool,
             run,
             peer,
+            is_eager,
             part: None,
             _lock: None,
             room: None,
@@ -104,6 +116,7 @@ impl<'a> Take<'a> {
             not_taken: NotTaken::default(),
             open: HashMap::new(),
             bodies: HashMap::new(),
+            lacking: HashSet::new(),
             todo: VecDeque::new(),
             asked_len: 0,
             writing: None,
@@ -137,12 +150,16 @@ impl<'a> Take<'a> {
                 (options.progress)(Step { packet: chunks.packet, is_out: false, len });
                 self.write(chunks)?;
             }
+            Event::Lacked(packet, number) => self.lacked(packet, number),
             Event::Withdrawn(packets) => {
                 self.has_refused = true;
+                // What has come of them is worth keeping.
+                self.announce()?;
                 packets.iter().try_for_each(|packet| self.drop_packet(packet))?;
             }
             Event::Nothing | Event::Hello(_) | Event::Landed(_) | Event::Refused(_) | Event::Done(_) => {}
         }
+        self.give_up_lacking(session)?;
         self.ask(session)
     }
 
@@ -205,7 +222,15 @@ impl<'a> Take<'a> {
         }
         // To count costs a look at each name that is there.
         let has_limit = options.most_packets.is_some() || options.most_bytes.is_some();
-        let (packet_count, stored_len) = if has_limit { self.charge()? } else { (0, 0) };
+        let (packet_count, stored_len) = match has_limit {
+            true if self.waits(&offer.packet)? => {
+                // It is counted, though not with what is still to come: what waits for the rest is not kept from it.
+                let (packet_count, stored_len) = self.charge()?;
+                (packet_count.saturating_sub(1), stored_len.saturating_sub(len))
+            }
+            true => self.charge()?,
+            false => (0, 0),
+        };
         let is_over = |most: Option<u64>, value: u64| most.is_some_and(|most| value > most);
         if is_over(options.most_packets, packet_count + 1)
             || is_over(options.most_bytes, stored_len.saturating_add(len))
@@ -271,7 +296,15 @@ impl<'a> Take<'a> {
             self.refuse(session, packet, Reason::Quota);
             return Ok(());
         }
-        let mut open = Open { envelope: bytes.to_vec(), bodies: prefix.bodies, missing_count: 0 };
+        let is_announced = self.is_eager && self.waits(&packet)?;
+        let mut open = Open {
+            envelope: bytes.to_vec(),
+            bodies: prefix.bodies,
+            missing_count: 0,
+            lacking_count: 0,
+            is_announced,
+            landed: BTreeSet::new(),
+        };
         for (number, name) in open.bodies.iter().enumerate() {
             open.missing_count += usize::from(!self.use_body(packet, number as u16, name)?);
         }
@@ -284,8 +317,107 @@ impl<'a> Take<'a> {
                 self.refuse(session, packet, Reason::Stopping);
                 Ok(())
             }
-            false => Ok(()),
+            false => {
+                if self.is_eager {
+                    self.since.get_or_insert_with(Instant::now);
+                }
+                Ok(())
+            }
         }
+    }
+
+    /// Whether a packet waits here for its bodies.
+    fn waits(&self, packet: &PacketId) -> durable::Result<bool> {
+        match self.spool.find_queue(&self.peer, Queue::Wait)? {
+            Some(wait) => exists(&*wait, &packet.to_string()),
+            None => Ok(false),
+        }
+    }
+
+    /// The other side does not have a body that `packet` lists: others may bring it, this packet does not come whole.
+    fn lacked(&mut self, packet: PacketId, number: u16) {
+        self.has_refused = true;
+        let Some(open) = self.open.get_mut(&packet) else { return };
+        let Some(name) = open.bodies.get(usize::from(number)).copied() else { return };
+        open.lacking_count += 1;
+        self.lacking.insert(packet);
+        self.unask(&packet, &name);
+        if self.bodies.get(&name.root).is_some_and(|body| body.users.is_empty()) {
+            self.bodies.remove(&name.root);
+        }
+    }
+
+    /// Packets of which all has come but what the other side does not have: that lands, in an eager call.
+    fn give_up_lacking(&mut self, session: &mut Session) -> Result<(), CallError> {
+        let is_done =
+            |packet: &PacketId| self.open.get(packet).is_none_or(|open| open.lacking_count == open.missing_count);
+        let done: Vec<PacketId> = self.lacking.iter().filter(|packet| is_done(packet)).copied().collect();
+        for packet in done {
+            self.lacking.remove(&packet);
+            if self.open.contains_key(&packet) {
+                self.announce()?;
+                self.drop_packet(&packet)?;
+                self.refuse(session, packet, Reason::Incomplete);
+            }
+        }
+        Ok(())
+    }
+
+    /// In an eager call: what has come of packets that are not whole joins what lands next.
+    fn announce(&mut self) -> durable::Result<()> {
+        if !self.is_eager || self.open.is_empty() {
+            return Ok(());
+        }
+        let mut open = std::mem::take(&mut self.open);
+        let announced = open.iter_mut().try_for_each(|(packet, open)| self.announce_one(*packet, open));
+        self.open = open;
+        announced
+    }
+
+    fn announce_one(&mut self, packet: PacketId, open: &mut Open) -> durable::Result<()> {
+        let mut bodies = Vec::new();
+        for (number, body) in (0..).zip(&open.bodies) {
+            if !open.landed.contains(&number)
+                && let Some(name) = self.body_to_land(body)?
+            {
+                open.landed.insert(number);
+                bodies.push((number, body.root, name));
+            }
+        }
+        if bodies.is_empty() && open.is_announced {
+            return Ok(());
+        }
+        let landing = self.landing()?;
+        match std::mem::replace(&mut open.is_announced, true) {
+            true => landing.add_bodies(packet, bodies),
+            false => landing.add(packet, &open.envelope, bodies)?,
+        }
+        Ok(())
+    }
+
+    /// What lands next.
+    fn landing(&mut self) -> durable::Result<&mut Landing<'a>> {
+        let landing = match self.landing.take() {
+            Some(landing) => landing,
+            None => Landing::new(self.spool, self.run, &self.peer, Queue::Rx)?,
+        };
+        Ok(self.landing.insert(landing))
+    }
+
+    /// A name in the run's folder under which a body that is here may land.
+    fn body_to_land(&mut self, body: &BodyName) -> durable::Result<Option<String>> {
+        let Some(place) = self.bodies.get(&body.root).map(|body| body.place.clone()) else { return Ok(None) };
+        let name = self.run.fresh_name("body-");
+        match (place, &self.part) {
+            (Place::Part, Some(part)) => {
+                link_or_copy(part, &body.root.to_string(), self.run.dir(), &name, self.run)?;
+                let file = self.run.dir().open(name.as_ref())?;
+                self.landing()?.wrote_body(file, &name);
+            }
+            (Place::Run(own), _) => link_or_copy(self.run.dir(), &own, self.run.dir(), &name, self.run)?,
+            _ => return Ok(None),
+        }
+        Ok(Some(name))
     }
 
     /// Notes that `packet` needs a body; `false`: it has to come first.
@@ -420,6 +552,8 @@ impl<'a> Take<'a> {
             open.missing_count -= 1;
             if open.missing_count == 0 {
                 self.whole(packet)?;
+            } else if self.is_eager {
+                self.since.get_or_insert_with(Instant::now);
             }
         }
         Ok(())
@@ -428,25 +562,11 @@ impl<'a> Take<'a> {
     /// Takes a packet into the batch.
     fn whole(&mut self, packet: PacketId) -> Result<(), CallError> {
         let Some(open) = self.open.remove(&packet) else { return Ok(()) };
-        if self.landing.is_none() {
-            self.landing = Some(Landing::new(self.spool, self.run, &self.peer, Queue::Rx)?);
-        }
-        let Some(landing) = &mut self.landing else { return Ok(()) };
         let mut bodies = Vec::new();
-        for (number, body) in open.bodies.iter().enumerate() {
-            let Some(place) = self.bodies.get(&body.root).map(|body| body.place.clone()) else { continue };
-            let name = self.run.fresh_name("body-");
-            match (place, &self.part) {
-                (Place::Part, Some(part)) => {
-                    link_or_copy(part, &body.root.to_string(), self.run.dir(), &name, self.run)?;
-                    landing.wrote_body(self.run.dir().open(name.as_ref())?, &name);
-                }
-                (Place::Run(own), _) => link_or_copy(self.run.dir(), &own, self.run.dir(), &name, self.run)?,
-                _ => continue,
-            }
-            bodies.push((number as u16, body.root, name));
+        for (number, body) in (0..).zip(&open.bodies) {
+            bodies.extend(self.body_to_land(body)?.map(|name| (number, body.root, name)));
         }
-        landing.add(packet, &open.envelope, bodies)?;
+        self.landing()?.add(packet, &open.envelope, bodies)?;
         let roots = open.bodies.iter().map(|body| body.root).collect();
         let len = open.envelope.len() as u64 + open.bodies.iter().map(|body| body.size).sum::<u64>();
         self.batch.push((packet, len, roots));
@@ -457,7 +577,7 @@ impl<'a> Take<'a> {
     /// Whether what has come is to land now: nothing more is on its way, or it is much, or has waited long.
     pub fn is_ready(&self, session: &Session) -> bool {
         let is_late = || self.since.is_some_and(|since| since.elapsed() > MOST_WAIT);
-        !self.batch.is_empty()
+        (!self.batch.is_empty() || self.landing.is_some() || (self.is_eager && is_late()))
             && ((session.taking.is_answered() && self.todo.is_empty())
                 || self.is_winding_up
                 || self.batch.len() >= MOST_PACKETS
@@ -471,7 +591,11 @@ impl<'a> Take<'a> {
         watch: &mut dyn Watch,
         report: &mut CallReport,
     ) -> Result<(), CallError> {
-        let Some(landing) = self.landing.take() else { return Ok(()) };
+        self.announce()?;
+        let Some(landing) = self.landing.take() else {
+            self.since = None;
+            return Ok(());
+        };
         let batch = std::mem::take(&mut self.batch);
         self.since = None;
         landing.land()?;
@@ -510,15 +634,7 @@ impl<'a> Take<'a> {
     fn drop_packet(&mut self, packet: &PacketId) -> durable::Result<()> {
         let Some(open) = self.open.remove(packet) else { return Ok(()) };
         for name in &open.bodies {
-            let Some(body) = self.bodies.get_mut(&name.root) else { continue };
-            let was_asked = body.users.first().is_some_and(|(user, _)| user == packet);
-            body.users.retain(|(user, _)| user != packet);
-            if body.place == Place::Coming && was_asked && !self.todo.contains(&name.root) {
-                self.asked_len = self.asked_len.saturating_sub(name.size);
-                if !body.users.is_empty() {
-                    self.todo.push_front(name.root);
-                }
-            }
+            self.unask(packet, name);
             if self.writing.as_ref().is_some_and(|(root, _)| *root == name.root) {
                 self.writing = None;
             }
@@ -528,6 +644,19 @@ impl<'a> Take<'a> {
             }
         }
         Ok(())
+    }
+
+    /// `packet` waits for a body no more: if it was asked for through it, and others need it, it is asked for anew.
+    fn unask(&mut self, packet: &PacketId, name: &BodyName) {
+        let Some(body) = self.bodies.get_mut(&name.root) else { return };
+        let was_asked = body.users.first().is_some_and(|(user, _)| user == packet);
+        body.users.retain(|(user, _)| user != packet);
+        if body.place == Place::Coming && was_asked && !self.todo.contains(&name.root) {
+            self.asked_len = self.asked_len.saturating_sub(name.size);
+            if !body.users.is_empty() {
+                self.todo.push_front(name.root);
+            }
+        }
     }
 
     /// At the end of a call in which everything was taken that waits over there: what rests in `part/` is of no use any more.

@@ -51,6 +51,8 @@ pub enum Event<'a> {
     Refused(Vec<(Given, Reason)>),
     /// These are not to be had any more.
     Withdrawn(Vec<PacketId>),
+    /// A body that was asked for has not come there yet.
+    Lacked(PacketId, u16),
     /// Nothing more is offered; so much stays over there.
     Done(Rest),
 }
@@ -121,6 +123,7 @@ impl Session {
                 None => Event::Nothing,
             }),
             Message::Data(bytes) => self.taking.data(bytes).map(Event::Data),
+            Message::Lack(packet, number) => self.taking.lacked(packet, number).map(|()| Event::Lacked(packet, number)),
             Message::Withdraw(packets) => Ok(Event::Withdrawn(self.taking.withdrawn(packets))),
             Message::Done(rest) => self.taking.done(rest).map(|()| Event::Done(rest)),
             Message::Want(packets) => self.giving.wanted(&packets).map(|()| Event::Nothing),

@@ -190,6 +190,16 @@ impl Taking {
         Ok(Chunks { packet: ask.packet, number: ask.number, body, offset, bytes, is_last })
     }
 
+    /// A body that is not there yet is told in its turn.
+    pub(super) fn lacked(&mut self, packet: PacketId, number: u16) -> Result<(), Breach> {
+        let is_next = |asked: &Asked| asked.ask.packet == packet && asked.ask.number == number;
+        // Of one that has begun to come it is too late to say so.
+        let front = self.asks.front().filter(|asked| is_next(asked) && asked.leaves.is_empty());
+        front.ok_or(Breach::Order)?;
+        self.asks.pop_front();
+        Ok(())
+    }
+
     /// Those of them that are open: we may have settled one before we heard of it.
     pub(super) fn withdrawn(&mut self, mut packets: Vec<PacketId>) -> Vec<PacketId> {
         packets.retain(|packet| self.open.contains_key(packet));

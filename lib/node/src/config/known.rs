@@ -84,6 +84,9 @@ pub struct Accept {
     pub most_bytes: Option<u64>,
     /// Their permission bits.
     pub mode: Mode,
+    /// Minutes after which, if nothing more of a folder has come, the files that are whole are delivered, 1 to 525,600.
+    #[serde(deserialize_with = "fields::within::<_, _, 1, 525_600>")]
+    pub partial_after: u32,
 }
 
 /// The permission bits of what is delivered.
@@ -152,6 +155,7 @@ pub(super) const KEYS: Keys = &[
             ("folder", Key::Value),
             ("most_bytes", Key::Value),
             ("mode", Key::Value),
+            ("partial_after", Key::Value),
             ("group", Key::NotBuilt),
         ]),
     ),
@@ -218,7 +222,7 @@ impl Default for Sending {
 
 impl Default for Accept {
     fn default() -> Self {
-        Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep }
+        Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep, partial_after: 15 }
     }
 }
 

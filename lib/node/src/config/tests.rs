@@ -40,7 +40,8 @@ fn a_card_alone_has_all_defaults() {
     let node = node("").unwrap();
     assert_eq!((node.name.as_str(), node.id()), ("south", card().id()));
     assert_eq!(node.send, Sending { nice: 128, ttl: 90, keep: Keep::UntilDurable, deadline: 3, receipt: false });
-    assert_eq!(node.accept, Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep });
+    let accept = Accept { files: true, folder: None, most_bytes: None, mode: Mode::Keep, partial_after: 15 };
+    assert_eq!(node.accept, accept);
     assert_eq!(node.link, Link { from: true, most_bytes: None, most_packets: None, most_sharing: 64 });
     assert_eq!((node.addresses, node.calls), (vec![], vec![]));
 }
@@ -58,6 +59,7 @@ fn every_key_that_is_built_is_understood() {
         folder = "/srv/in"
         most_bytes = "10 GiB"
         mode = "0640"
+        partial_after = 90
         [link]
         from = false
         most_bytes = 4096
@@ -78,8 +80,13 @@ fn every_key_that_is_built_is_understood() {
     let text = &format!("addresses = [\"tcp://south\", \"pipe:ssh south mb-listen --stdio\"]\n{text}");
     let node = node(text).unwrap();
     assert_eq!((node.send.nice, node.send.ttl), (64, 7));
-    let accept =
-        Accept { files: false, folder: Some("/srv/in".into()), most_bytes: Some(10 << 30), mode: Mode::Fixed(0o640) };
+    let accept = Accept {
+        files: false,
+        folder: Some("/srv/in".into()),
+        most_bytes: Some(10 << 30),
+        mode: Mode::Fixed(0o640),
+        partial_after: 90,
+    };
     assert_eq!(node.accept, accept);
     let link = Link { from: false, most_bytes: Some(4096), most_packets: Some(100_000), most_sharing: 1 };
     assert_eq!(node.link, link);
@@ -233,7 +240,7 @@ fn an_error_in_a_key_file_never_quotes_the_secret() {
 #[test]
 fn the_list_of_keys_and_the_types_agree() {
     let text = "addresses=[]\nroads=[[]]\n[relay]\nfrom=true\nto=true\nmost_complaints=1\n[send]\nnice=1\nttl=1\nkeep=\"until-durable\"\ndeadline=1\nreceipt=false\n[accept]\nfiles=true\nfolder=\"/\"\nmost_bytes=1\n\
-                mode=\"keep\"\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n[[call]]\ncron=\"* * * * *\"\nwhen=\"waiting\"\nnice=1\n\
+                mode=\"keep\"\npartial_after=1\n[link]\nfrom=true\nmost_bytes=1\nmost_packets=1\nmost_sharing=1\n[[call]]\ncron=\"* * * * *\"\nwhen=\"waiting\"\nnice=1\n\
                 direction=\"in\"\naddress=\"tcp://south\"\nrate=1\ntimeout=1\nmax_time=1\n";
     let built = |keys: Keys| keys.iter().filter(|(_, key)| !matches!(key, Key::NotBuilt)).count();
     let one = |key: &Key| if let Key::Table(keys) | Key::Tables(keys) = key { built(keys) } else { 1 };

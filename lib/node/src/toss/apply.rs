@@ -1,6 +1,6 @@
 //! Apply: a batch of packets through the steps of delivery, one barrier a step.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use mb_spool::bad::Condemned;
@@ -13,6 +13,7 @@ use mb_spool::deliver::{Delivery, FreeNames};
 use mb_spool::durable::{self, FileRef, Lock, LockGuard};
 use mb_spool::envelopes::{self, Read};
 use mb_spool::names::body_name;
+use mb_spool::partial;
 use mb_spool::paths::{self, Came};
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
@@ -25,7 +26,8 @@ use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Relay, Task, Wo
 use super::payload::PayloadError;
 use super::relay::Outgoing;
 use super::stage::{Shared, Stage};
-use super::{Delivered, Event, Failed, Source, Tell, Tosser, wait};
+use super::wait::{self, NextLook};
+use super::{Delivered, Event, Failed, Source, Tell, Tosser};
 
 /// A batch of packets from one queue.
 pub struct Batch<'b, 'a> {
@@ -35,6 +37,8 @@ pub struct Batch<'b, 'a> {
     pub run: &'b Run,
     /// What lies here because of each neighbour.
     pub charges: &'b Charges,
+    /// When what waits is to be looked at again.
+    pub next_look: &'b NextLook,
     /// Leaves what is under way where it is.
     pub is_relaying_off: bool,
 }
@@ -51,6 +55,8 @@ struct Claimed {
 pub(super) enum Fate {
     /// Its payload is staged, or was staged by another run.
     Staged(Delivery),
+    /// The same of the files that are whole of it: it lacks these bodies, and goes on waiting.
+    Partial(Delivery, Vec<usize>),
     /// The envelope in which it goes on is made.
     Ready(Outgoing),
     /// It is processed now.
@@ -228,6 +234,9 @@ impl<'a> Batch<'_, 'a> {
         }
         let files = match self.open_bodies(accepted)? {
             Ok(files) => files,
+            Err(missing) if self.source.is_wait => {
+                return self.stage_whole_files(accepted, deliver, missing, stage, threads);
+            }
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
         let staged = stage.stage(deliver, files, threads)?;
@@ -242,6 +251,62 @@ impl<'a> Batch<'_, 'a> {
             }
         }
         Ok(Fate::Staged(staged))
+    }
+
+    /// Of a folder that has waited long the files that are whole with the bodies before the first that is missing. Once for each letter.
+    fn stage_whole_files(
+        &self,
+        accepted: &Accepted,
+        deliver: &Deliver,
+        missing: Vec<usize>,
+        stage: &Stage,
+        threads: usize,
+    ) -> Result<Fate, PayloadError> {
+        let (id, end) = (partial::id(&deliver.id), deliver.letter.end);
+        let first = missing.first().copied().unwrap_or_default();
+        if !deliver.is_folder() || first == 0 {
+            return Ok(Fate::Waits(missing));
+        }
+        match stage.look_up(end, &id)? {
+            Seen::Done => return Ok(Fate::Waits(missing)),
+            Seen::Begun(list) => {
+                return Ok(Fate::Partial(Delivery::resume(id, stage.day(end)?, list, self.tosser.open)?, missing));
+            }
+            Seen::New => {}
+        }
+        let at = self.partial_at(accepted, deliver)?;
+        if at > self.tosser.now {
+            self.next_look.at(at);
+            return Ok(Fate::Waits(missing));
+        }
+        let open = |number| self.source.dir.open(body_name(&accepted.packet, number).as_ref());
+        let files = (0..first).map(open).collect::<durable::Result<_>>()?;
+        Ok(Fate::Partial(stage.stage(deliver, files, threads)?, missing))
+    }
+
+    /// When what is whole of a letter is delivered though bodies are missing, in seconds since 1970: so long after something of it came last, or
+    /// when it ends.
+    fn partial_at(&self, accepted: &Accepted, deliver: &Deliver) -> durable::Result<u64> {
+        let patience = u64::from(deliver.author.accept.partial_after) * 60;
+        let latest = self.tosser.now.saturating_add(patience);
+        if self.today.doubt.is_some() {
+            return Ok(latest);
+        }
+        if deliver.letter.end <= self.today.day + 1 {
+            return Ok(self.tosser.now);
+        }
+        let (dir, packet) = (&self.source.dir, &accepted.packet);
+        let bodies = (0..accepted.bodies.len()).map(|number| body_name(packet, number));
+        let mut last = 0;
+        for name in bodies.chain([packet.to_string()]) {
+            match dir.stat(name.as_ref()) {
+                Ok(stat) => last = last.max(u64::try_from(stat.modified.0).unwrap_or(0)),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // A file from the future waits no longer than one of now.
+        Ok(last.saturating_add(patience).min(latest))
     }
 
     /// Opens the packet's bodies, or says which are missing. One that is missing here but known to the spool is linked.
@@ -275,6 +340,10 @@ impl<'a> Batch<'_, 'a> {
         for mut item in items {
             match std::mem::replace(&mut item.fate, Fate::Done) {
                 Fate::Staged(delivery) => deliveries.push((item, delivery)),
+                Fate::Partial(delivery, missing) => {
+                    item.fate = Fate::Waits(missing);
+                    deliveries.push((item, delivery));
+                }
                 Fate::Ready(ready) => outgoing.push((item, ready)),
                 fate => others.push(Item { fate, ..item }),
             }
@@ -318,7 +387,7 @@ impl<'a> Batch<'_, 'a> {
         let (mut barrier, mut names) = (Barrier::new(), FreeNames::new());
         let mut placed = Vec::with_capacity(claimed.len());
         for (mut item, delivery) in claimed {
-            match delivery.place(&mut names, &mut barrier) {
+            match self.place(&item, &delivery, &mut names, &mut barrier) {
                 Ok(path) => placed.push((item, delivery, path)),
                 Err(error) => {
                     item.fate = Fate::Failed(error);
@@ -330,9 +399,37 @@ impl<'a> Batch<'_, 'a> {
         self.settle(placed, others, tell)
     }
 
+    /// Places what is staged; and what was delivered before of the same letter goes, or it is written down where it is.
+    fn place(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+        names: &mut FreeNames,
+        barrier: &mut Barrier,
+    ) -> durable::Result<Option<PathBuf>> {
+        let path = delivery.place(names, barrier)?;
+        let (target, wanted) = delivery.goal();
+        let letter = item.accepted.as_ref().and_then(|accepted| match &accepted.task {
+            Task::Deliver(deliver) if deliver.is_folder() => Some(&deliver.id),
+            _ => None,
+        });
+        match (&item.fate, letter, path.as_ref().and_then(|path| path.file_name())) {
+            (Fate::Waits(_), ..) => {
+                let path = path.clone().unwrap_or_else(|| target.path.join(wanted));
+                partial::note(self.tosser.spool, &item.packet, &path, self.run, barrier)?;
+            }
+            (_, Some(letter), Some(name)) if item.roots.len() > 1 => {
+                // The letter has come whole: what cannot be taken away again stays beside it.
+                let _ = partial::heal(&target.dir, &partial::name(wanted, letter), name);
+            }
+            _ => {}
+        }
+        Ok(path)
+    }
+
     fn settle(
         &self,
-        placed: Vec<(Item<'a>, Delivery, Option<std::path::PathBuf>)>,
+        placed: Vec<(Item<'a>, Delivery, Option<PathBuf>)>,
         others: &mut Vec<Item<'a>>,
         tell: Tell,
     ) -> durable::Result<()> {
@@ -342,12 +439,19 @@ impl<'a> Batch<'_, 'a> {
         for (item, delivery, path) in placed {
             delivery.settle(&mark, self.run, &mut barrier)?;
             if let (Some(path), Some(Task::Deliver(deliver))) = (path, item.accepted.as_ref().map(|it| &it.task)) {
-                told.push(Delivered { packet: item.packet, author: deliver.author.name.clone(), path });
+                let delivered = Delivered { packet: item.packet, author: deliver.author.name.clone(), path };
+                let missing = if let Fate::Waits(missing) = &item.fate { missing.clone() } else { Vec::new() };
+                told.push((delivered, missing));
             }
             others.push(item);
         }
         barrier.wait()?;
-        told.iter().for_each(|delivered| tell(Event::Delivered(delivered)));
+        for (delivered, missing) in &told {
+            match &missing[..] {
+                [] => tell(Event::Delivered(delivered)),
+                missing => tell(Event::Partial { delivered, missing }),
+            }
+        }
         Ok(())
     }
 
@@ -355,7 +459,7 @@ impl<'a> Batch<'_, 'a> {
     fn end(&self, item: &Item, tell: Tell) -> durable::Result<()> {
         match &item.fate {
             Fate::Done | Fate::Known => self.remove(item),
-            Fate::Waits(missing) => self.put_to_wait(item, missing, tell),
+            Fate::Waits(missing) => self.wait(item, missing, tell),
             Fate::Refused(refusal) => self.refuse(item, refusal, tell),
             Fate::Failed(error) => {
                 let failure = self.failed(item, error.to_string(), error.class(), error.remedy(), false);
@@ -367,13 +471,16 @@ impl<'a> Batch<'_, 'a> {
                 Ok(())
             }
             // All but the first have been given another fate by now.
-            Fate::Left | Fate::Staged(_) | Fate::Ready(_) | Fate::Large => Ok(()),
+            Fate::Left | Fate::Staged(_) | Fate::Partial(..) | Fate::Ready(_) | Fate::Large => Ok(()),
         }
     }
 
     fn remove(&self, item: &Item) -> durable::Result<()> {
         let spool = self.tosser.spool;
         remove_packet(spool, &self.source.dir, &item.packet, &item.roots, self.run)?;
+        if item.roots.len() > 1 {
+            partial::forget(spool, &item.packet)?;
+        }
         match &item.accepted {
             Some(accepted) if !item.roots.is_empty() && !self.source.is_wait => {
                 wait::remove(spool, &accepted.from.id(), &item.packet, &item.roots, self.run)
@@ -382,15 +489,32 @@ impl<'a> Batch<'_, 'a> {
         }
     }
 
-    fn put_to_wait(&self, item: &Item, missing: &[usize], tell: Tell) -> durable::Result<()> {
-        let Some(accepted) = item.accepted.as_ref().filter(|_| !self.source.is_wait) else { return Ok(()) };
+    fn wait(&self, item: &Item, missing: &[usize], tell: Tell) -> durable::Result<()> {
+        let Some(accepted) = &item.accepted else { return Ok(()) };
+        if !self.source.is_wait && !self.put_to_wait(item, accepted, missing, tell)? {
+            return Ok(());
+        }
+        match &accepted.task {
+            Task::Relay(relay) => self.go_ahead(accepted, relay),
+            Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => Ok(()),
+        }
+    }
+
+    /// `false`: it may not wait here.
+    fn put_to_wait(&self, item: &Item, accepted: &Accepted, missing: &[usize], tell: Tell) -> durable::Result<bool> {
         let (spool, from) = (self.tosser.spool, accepted.from);
         if !self.charges.admit(spool, from, &accepted.bodies)? {
-            return self.refuse(item, &Refusal::TooMuchWaiting(from.name.clone()), tell);
+            self.refuse(item, &Refusal::TooMuchWaiting(from.name.clone()), tell)?;
+            return Ok(false);
+        }
+        if let Task::Deliver(deliver) = &accepted.task
+            && deliver.is_folder()
+        {
+            wait::note_due(spool, self.partial_at(accepted, deliver)?, self.run)?;
         }
         wait::put(spool, &self.source.dir, &item.packet, &item.roots, &from.id(), self.run)?;
         tell(Event::Waits { packet: item.packet, missing });
-        Ok(())
+        Ok(true)
     }
 
     fn refuse(&self, item: &Item, refusal: &Refusal, tell: Tell) -> durable::Result<()> {

@@ -10,7 +10,7 @@ use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MO
 use mb_wire::hash::Digest;
 use mb_wire::id::{LetterId, Mark, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
-use mb_wire::letter::{Frame, Kind, Letter, LetterError};
+use mb_wire::letter::{Form, Frame, Kind, Letter, LetterError};
 use mb_wire::report::Report;
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
 use mb_wire::trace::{Trace, TraceError};
@@ -102,6 +102,14 @@ pub struct Deliver<'a> {
     pub trace: Option<Trace>,
 }
 
+impl Deliver<'_> {
+    /// Whether the letter is a folder, of which some files can be whole though others are not.
+    pub fn is_folder(&self) -> bool {
+        let Kind::File(meta) = &self.letter.kind;
+        meta.form == Form::Folder
+    }
+}
+
 /// A packet that may go on.
 pub struct Relay<'a> {
     /// The tag of our slot: what comes with it again is a copy.
@@ -126,6 +134,11 @@ pub struct Relay<'a> {
 }
 
 impl Relay<'_> {
+    /// Whether it says by whom it came.
+    pub fn is_traced(&self) -> bool {
+        !self.routed.trace().is_empty()
+    }
+
     /// The envelope in which it goes on, with the bodies that leave. The same each time. `came` is when it came, in seconds since
     /// 1970: said in its trace, if it has one. Refuses other bodies than the author had in mind, and a trace that does not hold.
     pub fn wrap(&self, secrets: &NodeSecrets, bodies: &[BodyName], came: u64) -> Result<Vec<u8>, Refusal> {

@@ -15,13 +15,14 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{bad, batch, complaints, once, paths, relayed, roads, seen, sent, way};
+use mb_spool::{ahead, bad, batch, complaints, once, partial, paths, relayed, roads, seen, sent, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Reason, Receipt};
 
 use crate::keys::ExchangeKeys;
 use charge::Charges;
+use wait::NextLook;
 
 /// What a packet means. Pure.
 pub mod decide;
@@ -120,6 +121,13 @@ pub enum Event<'a> {
         /// The numbers of the bodies that are missing.
         missing: &'a [usize],
     },
+    /// Of a packet that waits for bodies the files that are whole were delivered, since it has waited long.
+    Partial {
+        /// The packet, and where its files lie.
+        delivered: &'a Delivered,
+        /// The numbers of the bodies that are missing.
+        missing: &'a [usize],
+    },
     /// Somebody on its way says how far a packet of ours has come.
     Receipt {
         /// The packet.
@@ -146,7 +154,7 @@ pub enum Event<'a> {
     Doubt(Doubt),
 }
 
-/// A letter that this run delivered.
+/// A letter that this run delivered, or what is whole of one.
 #[derive(Debug, Clone)]
 pub struct Delivered {
     /// The packet.
@@ -216,14 +224,15 @@ impl Tosser<'_> {
             self.forget(&today, run)?;
             bad::trim(self.spool, self.now)?.into_iter().for_each(|packet| tell(Event::Dropped(packet)));
         }
-        let job = Job { tosser: self, scope, today: &today, run, charges: Charges::default() };
+        let job =
+            Job { tosser: self, scope, today: &today, run, charges: Charges::default(), next_look: NextLook::never() };
         job.answer_left()?;
         job.reroute(tell)?;
         let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
             bodies_came |= job.toss_queue(&source, tell)?;
         }
-        match wait::due(self.spool)? {
+        match wait::due(self.spool, self.now)? {
             None if !bodies_came => Ok(()),
             due => job.toss_waiting(due, tell),
         }
@@ -249,7 +258,7 @@ impl Tosser<'_> {
         {
             return Ok(true);
         }
-        if wait::due(self.spool)?.is_some() || !roads::stalled(self.spool, self.now, 1)?.is_empty() {
+        if wait::due(self.spool, self.now)?.is_some() || !roads::stalled(self.spool, self.now, 1)?.is_empty() {
             return Ok(true);
         }
         for source in self.sources(scope, Queue::Rx)? {
@@ -285,6 +294,8 @@ impl Tosser<'_> {
         way::forget_before(self.spool, today.day)?;
         complaints::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
+        partial::sweep(self.spool)?;
+        ahead::clear(self.spool)?;
         roads::sweep(self.spool, self.now)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
@@ -298,6 +309,8 @@ struct Job<'t, 'a> {
     today: &'t Today,
     run: &'t Run,
     charges: Charges,
+    /// When what waits is to be looked at again.
+    next_look: NextLook,
 }
 
 impl Job<'_, '_> {
@@ -316,14 +329,16 @@ impl Job<'_, '_> {
             }
         }
         match due {
-            Some(due) if is_done && !tosser.stop.load(Ordering::Relaxed) => wait::end_due(tosser.spool, due),
+            Some(due) if is_done && !tosser.stop.load(Ordering::Relaxed) => {
+                wait::end_due(tosser.spool, due, &self.next_look, self.run)
+            }
             _ => Ok(()),
         }
     }
 
     /// Tosses one queue. Returns whether bodies came that packets may wait for.
     fn toss_queue(&self, source: &Source, tell: Tell) -> durable::Result<bool> {
-        let Job { tosser, scope, today, run, charges } = self;
+        let Job { tosser, scope, today, run, charges, next_look } = self;
         let listing = bodies::packets(&source.dir)?;
         if !source.is_wait && !listing.bodies.is_empty() {
             tosser.note_due(run)?;
@@ -333,7 +348,8 @@ impl Job<'_, '_> {
             if tosser.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let batch = apply::Batch { tosser, source, today, run, charges, is_relaying_off: scope.no_relay };
+            let batch =
+                apply::Batch { tosser, source, today, run, charges, next_look, is_relaying_off: scope.no_relay };
             batch.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())

@@ -31,11 +31,11 @@ pub enum PayloadError {
     Refused(#[from] Refusal),
 }
 
-/// A letter's bodies, open, in their order; empty where the payload is inline.
+/// A letter's bodies, open, in their order: all, or the first of them. Empty where the payload is inline.
 pub struct Bodies<'a> {
     /// The letter.
     pub letter: &'a Letter,
-    /// A file for each of its bodies.
+    /// A file for each of its bodies, from the first on.
     pub files: Vec<FileRef>,
     /// In an onion: what lies on each of them.
     pub veils: Option<&'a Veils>,
@@ -111,12 +111,17 @@ impl Bodies<'_> {
         })
     }
 
-    /// Hands the whole payload on, in order.
+    /// Whether only some of the letter's bodies are here.
+    pub fn is_part(&self) -> bool {
+        self.files.len() < self.letter.bodies.len()
+    }
+
+    /// Hands the payload on, in order, as far as the bodies go.
     pub fn read(&self, take: &mut dyn FnMut(&[u8]) -> Result<(), PayloadError>) -> Result<(), PayloadError> {
         if let Some(inline) = &self.letter.inline {
             return take(inline);
         }
-        (0..self.letter.bodies.len()).try_for_each(|number| self.read_range(number, take))
+        (0..self.files.len()).try_for_each(|number| self.read_range(number, take))
     }
 
     /// Hands the range of one body on. All of it has been checked when this returns `Ok`, not before.

@@ -10,13 +10,14 @@ use std::sync::{Mutex, PoisonError};
 use mb_spool::barrier::Barrier;
 use mb_spool::blocks::for_each_block;
 use mb_spool::durable::{self, FileRef};
+use mb_spool::layout::Queue;
 use mb_spool::names::body_name;
 use mb_spool::seen::{DoneMark, Seen};
 use mb_spool::verify::body_root;
 use mb_spool::way::{self, AFTER_DAYS, Origin, Record};
-use mb_spool::{batch, relayed};
+use mb_spool::{ahead, batch, relayed};
 use mb_wire::envelope::BodyName;
-use mb_wire::id::{PacketId, SlotTag};
+use mb_wire::id::{PacketId, Root, SlotTag};
 use mb_wire::route::{Veil, Veils};
 
 use super::apply::{Batch, Fate, Item};
@@ -184,11 +185,36 @@ impl<'a> Batch<'_, 'a> {
         }
         batch.publish()?;
         self.mark(&gone, stage)?;
+        self.end_ahead(&gone)?;
         for Gone { item, became } in gone {
             if let Some((_, relay)) = relay_of(&item) {
                 tell(Event::Relayed { packet: item.packet, next: &relay.next.name, became });
             }
             others.push(item);
+        }
+        Ok(())
+    }
+
+    /// Makes ready what of a packet that waits may go on before the rest is here: in the open, and if it is not held.
+    pub(super) fn go_ahead(&self, accepted: &Accepted, relay: &Relay) -> durable::Result<()> {
+        let spool = self.tosser.spool;
+        let Some(wait) = spool.find_queue(&accepted.from.id(), Queue::Wait)? else { return Ok(()) };
+        if relay.veils.is_some() || relay.hold > 0 || relay.is_traced() || self.is_relaying_off {
+            return Ok(());
+        }
+        // What is refused is so when it goes on.
+        let Ok(envelope) = relay.wrap(self.tosser.secrets, &accepted.bodies, 0) else { return Ok(()) };
+        let bodies = (&wait, &accepted.packet, accepted.bodies.len());
+        ahead::put(spool, &relay.next.id(), &envelope, bodies, self.run)
+    }
+
+    fn end_ahead(&self, gone: &[Gone]) -> durable::Result<()> {
+        for Gone { item, became } in gone {
+            let Some((accepted, relay)) = relay_of(item) else { continue };
+            if !accepted.bodies.is_empty() {
+                let roots: Vec<Root> = accepted.bodies.iter().map(|body| body.root).collect();
+                ahead::end(self.tosser.spool, &relay.next.id(), became, &roots, self.run)?;
+            }
         }
         Ok(())
     }

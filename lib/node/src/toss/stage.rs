@@ -10,6 +10,7 @@ use mb_spool::barrier::Barrier;
 use mb_spool::deliver::{Delivery, OpenFolder, Target, Targets, drop_staged, staged_name};
 use mb_spool::durable::{self, DirRef, FileRef, Kind as EntryKind};
 use mb_spool::layout::{FILE_MODE, Spool, sub_dir};
+use mb_spool::partial;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, Seen};
 use mb_wire::letter::{FileMeta, Form, Kind, Letter};
@@ -54,18 +55,23 @@ pub struct Shared {
 }
 
 impl Stage<'_> {
-    /// Writes the letter's payload and its list. Nothing is visible under a final name; on an error nothing stays.
+    /// Writes the letter's payload and its list. If only the first of its bodies are given, the files that are whole with them, to be
+    /// delivered by themselves. Nothing is visible under a final name; on an error nothing stays.
     pub fn stage(&self, deliver: &Deliver, bodies: Vec<FileRef>, threads: usize) -> Result<Delivery, PayloadError> {
         let Kind::File(meta) = &deliver.letter.kind;
-        let (target, wanted) = self.target(deliver.author, meta)?;
+        let (target, mut wanted) = self.target(deliver.author, meta)?;
         self.check_room(&target, deliver.author, &deliver.letter)?;
         let staged = staged_name(self.run);
         let bodies = Bodies { letter: &deliver.letter, files: bodies, veils: deliver.veils.as_ref(), threads };
+        let mut id = deliver.id;
+        if bodies.is_part() {
+            (wanted, id) = (partial::name(&wanted, &id), partial::id(&id));
+        }
         let mut barrier = Barrier::new();
         let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
         let staged_list = written.and_then(|()| {
             let day = self.day(deliver.letter.end)?;
-            let list = Delivery::stage(deliver.id, day, target.clone(), staged.clone(), wanted, self.run, &mut barrier);
+            let list = Delivery::stage(id, day, target.clone(), staged.clone(), wanted, self.run, &mut barrier);
             Ok(list?)
         });
         if staged_list.is_err() {
@@ -99,7 +105,7 @@ impl Stage<'_> {
             Form::Folder => {
                 let mut unpacker = Unpacker::new(&target.dir, staged, modes);
                 bodies.read(&mut |mut bytes| unpacker.take(&mut bytes, barrier))?;
-                unpacker.finish(barrier)
+                if bodies.is_part() { unpacker.stop(barrier) } else { unpacker.finish(barrier) }
             }
         }
     }

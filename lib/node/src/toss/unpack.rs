@@ -102,6 +102,17 @@ impl<'a> Unpacker<'a> {
         self.close_down_to(0, barrier)
     }
 
+    /// The payload stops here, and may go on some day: what is whole of it stays, a file that was cut short goes.
+    pub fn stop(mut self, barrier: &mut Barrier) -> Result<(), PayloadError> {
+        if let Some(open) = self.file.take_if(|open| open.offset < open.len)
+            && let Some(folder) = self.open.last()
+        {
+            folder.dir.unlink(&open.name)?;
+        }
+        self.end_file(barrier)?;
+        self.close_down_to(0, barrier)
+    }
+
     fn begin(&mut self, entry: FolderEntry, barrier: &mut Barrier) -> Result<(), PayloadError> {
         let components: Vec<&OsStr> = match entry.path() {
             [] => Vec::new(),

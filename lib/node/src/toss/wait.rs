@@ -1,7 +1,10 @@
-//! `NODE/wait/`: packets that opened and whose bodies have not all come. Looked at when a body came.
+//! `NODE/wait/`: packets that opened and whose bodies have not all come. Looked at when a body came, and when one has waited so long
+//! that what is whole of it is delivered.
 //!
-//! That one came is written down as `self/due` before its own packet is removed: whoever dies or fails before the waiting
-//! packets were looked at leaves that to the next run.
+//! When they are to be looked at is written down as `self/due`; that a body came, before its own packet is removed: whoever dies or
+//! fails before the waiting packets were looked at leaves that to the next run.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mb_spool::bodies::{exists, index, link_or_copy, remove_packet};
 use mb_spool::durable::{self, DirRef};
@@ -13,7 +16,7 @@ use mb_spool::run::{Run, gone};
 use mb_spool::verify::is_body;
 use mb_wire::id::{NodeId, PacketId, Root};
 
-/// The name of the file that says that waiting packets are to be looked at.
+/// The name of the file that says when waiting packets are to be looked at.
 const DUE: &str = "due";
 
 /// That waiting packets are to be looked at, as somebody wrote it down.
@@ -22,33 +25,59 @@ pub struct Due {
     inode: (u64, u64),
 }
 
-/// Writes down that waiting packets are to be looked at. Durable on return.
-pub fn note_due(spool: &Spool, now: u64, run: &Run) -> durable::Result<()> {
-    number::write(&spool.make(&["self"])?, DUE, now, run)
+/// The earliest time at which waiting packets are to be looked at again.
+pub struct NextLook(AtomicU64);
+
+impl NextLook {
+    /// Not because of any.
+    pub fn never() -> NextLook {
+        NextLook(AtomicU64::new(u64::MAX))
+    }
+
+    /// At `time` at the latest, in seconds since 1970.
+    pub fn at(&self, time: u64) {
+        self.0.fetch_min(time, Ordering::Relaxed);
+    }
+
+    fn time(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|time| *time != u64::MAX)
+    }
 }
 
-/// Whether waiting packets are to be looked at.
-pub fn due(spool: &Spool) -> durable::Result<Option<Due>> {
+/// Writes down that waiting packets are to be looked at from `time` on, in seconds since 1970, if not earlier. Durable on return.
+pub fn note_due(spool: &Spool, time: u64, run: &Run) -> durable::Result<()> {
+    let dir = spool.make(&["self"])?;
+    match number::read(&dir, DUE)? {
+        Some(known) if known <= time => Ok(()),
+        _ => number::write(&dir, DUE, time, run),
+    }
+}
+
+/// Whether waiting packets are to be looked at now: a time that is damaged has come.
+pub fn due(spool: &Spool, now: u64) -> durable::Result<Option<Due>> {
     let Some(dir) = spool.find(&["self"])? else { return Ok(None) };
     match dir.stat(DUE.as_ref()) {
-        Ok(stat) => Ok(Some(Due { inode: stat.inode })),
+        Ok(stat) if number::read(&dir, DUE)?.is_none_or(|time| time <= now) => Ok(Some(Due { inode: stat.inode })),
+        Ok(_) => Ok(None),
         Err(error) if error.is_missing() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// They were looked at after `due` was written. What somebody wrote down since stays; if that happens at this very moment,
-/// a packet may wait until the next body or the next day.
-pub fn end_due(spool: &Spool, due: Due) -> durable::Result<()> {
+/// They were looked at after `due` was written, and are to be so again at `next`. What somebody wrote down since stays; if that happens at
+/// this very moment, a packet may wait until the next body or the next day.
+pub fn end_due(spool: &Spool, due: Due, next: &NextLook, run: &Run) -> durable::Result<()> {
     let Some(dir) = spool.find(&["self"])? else { return Ok(()) };
-    match self::due(spool)? {
-        Some(now) if now.inode == due.inode => gone(dir.unlink(DUE.as_ref())),
+    match (dir.stat(DUE.as_ref()), next.time()) {
+        (Ok(stat), Some(time)) if stat.inode == due.inode => number::write(&dir, DUE, time, run),
+        (Ok(stat), None) if stat.inode == due.inode => gone(dir.unlink(DUE.as_ref())),
+        (Err(error), _) if !error.is_missing() => Err(error),
         _ => Ok(()),
     }
 }
 
 /// Moves a packet and the bodies that have come to the neighbour's `wait/`. Durable there before it goes here; a crash in
-/// between leaves both, which is one delivery.
+/// between leaves both, which is one delivery. A body that comes here at this moment is moved too, or stays, without its envelope.
 pub fn put(
     spool: &Spool,
     from: &DirRef,
@@ -73,7 +102,21 @@ pub fn put(
     link_or_copy(from, &name, &wait, &name, run)?;
     link_bodies()?;
     wait.sync()?;
-    remove_packet(spool, from, packet, roots, run)
+    gone(from.unlink(name.as_ref()))?;
+    for (number, root) in roots.iter().enumerate() {
+        let name = body_name(packet, number);
+        if !exists(&**from, &name)? {
+            continue;
+        }
+        // Whoever brought it counts on it from now on: never away here before it is durable there.
+        if !exists(&*wait, &name)? {
+            link_or_copy(from, &name, &wait, &name, run)?;
+            index(spool, &wait, &name, root)?;
+            wait.sync()?;
+        }
+        gone(from.unlink(name.as_ref()))?;
+    }
+    Ok(())
 }
 
 /// Removes a waiting packet that was delivered from elsewhere.

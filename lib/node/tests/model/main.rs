@@ -5,6 +5,8 @@
 
 /// The same of packets that go on.
 mod relay;
+/// Folders of which not all has come.
+mod partial;
 /// Many of them together.
 mod network;
 
@@ -150,6 +152,7 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         | Event::Complaint { .. }
         | Event::Rerouted { .. }
         | Event::Waits { .. }
+        | Event::Partial { .. }
         | Event::Dropped(_)
         | Event::Doubt(_) => {}
     })?;

@@ -28,8 +28,9 @@ use mb_wire::id::{NodeId, Root};
 use crate::called;
 use crate::complaints::COMPLAINTS;
 use crate::durable::{self, DirRef, Entry, Kind};
-use crate::layout::{PART, Spool};
+use crate::layout::{PART, Queue, Spool};
 use crate::names::Name;
+use crate::partial::PARTIAL;
 use crate::paths::PATH;
 use crate::relayed::RELAYED;
 use crate::roads::ROAD;
@@ -168,6 +169,7 @@ impl Walk<'_> {
         match entry.name.to_str() {
             Some("tx" | "sent") => self.packets(dir, place, entry, Rule::Leaving(node)),
             Some("rx" | "wait") => self.packets(dir, place, entry, Rule::Arrived(own)),
+            Some("ahead") => self.packets(dir, place, entry, Rule::Arrived(node)),
             Some(RELAYED) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
             Some(COMPLAINTS) => self.each(dir, place, entry, |walk, dir, place, entry| {
                 walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
@@ -192,8 +194,9 @@ impl Walk<'_> {
     }
 
     fn packets(&mut self, dir: &DirRef, place: &Path, entry: &Entry, rule: Rule) {
+        let wait = dir.open_dir(Queue::Wait.name().as_ref()).ok();
         if let Some(dir) = self.open(dir, place, entry) {
-            let found = Packets { dir: &dir, place, rule }.check(&self.hashing, self.check.pause);
+            let found = Packets { dir: &dir, place, rule, wait: wait.as_ref() }.check(&self.hashing, self.check.pause);
             self.report(found);
         }
     }
@@ -210,7 +213,9 @@ impl Walk<'_> {
             PATH => self.each(dir, place, entry, |walk, dir, place, entry| {
                 walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
             }),
-            HANDED => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            HANDED | PARTIAL => {
+                self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false))
+            }
             "once" => self.records(dir, place, entry, state::once_record),
             "keys" => self.records(dir, place, entry, state::key_file),
             "day" => self.number(dir, place, StateFile::Day),

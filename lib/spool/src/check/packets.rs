@@ -21,7 +21,7 @@ pub(super) enum Rule {
     Leaving(NodeId),
     /// The same while it is being published: bodies may outstay their envelope.
     Committed(NodeId),
-    /// Packets for us, whose bodies may still come.
+    /// Packets for this node, whose bodies may still come.
     Arrived(NodeId),
     /// Packets that nobody asks anything of any more.
     Bad,
@@ -41,6 +41,8 @@ pub(super) struct Packets<'a> {
     pub dir: &'a DirRef,
     pub place: &'a Path,
     pub rule: Rule,
+    /// Where packets of the same node wait: bodies without an envelope may be theirs.
+    pub wait: Option<&'a DirRef>,
 }
 
 /// Number `.1` of packet `.0` should be the body `.2`.
@@ -69,7 +71,14 @@ impl Packets<'_> {
         }
         let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !matches!(self.rule, Rule::Committed(_)) {
-            listing.orphans().for_each(|(packet, number)| found.push(self.orphan(&packet, number)));
+            let is_awaited = |packet: &PacketId| {
+                let is_arrived = matches!(self.rule, Rule::Arrived(_));
+                self.wait
+                    .filter(|_| is_arrived)
+                    .is_some_and(|wait| exists(&**wait, &packet.to_string()).unwrap_or(true))
+            };
+            let orphans = listing.orphans().filter(|(packet, _)| !is_awaited(packet));
+            orphans.for_each(|(packet, number)| found.push(self.orphan(&packet, number)));
         }
         found.extend(listing.strangers);
         // Others work here at the same time: what has gone its way meanwhile is no finding.

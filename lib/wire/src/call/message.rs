@@ -59,14 +59,21 @@ pub struct Hello {
     pub nice: u8,
     /// Whether packets are wanted at all.
     pub take: bool,
+    /// Whether envelopes are wanted before their bodies are there, and taken note of before these have come.
+    pub eager: bool,
     /// Seconds in which something should be said, if only a ping; 1 to 3600.
     pub ping_secs: u16,
 }
 
 impl Hello {
-    /// Says these things.
+    /// Says these things, and is not eager.
     pub fn new(take: bool, nice: u8, ping_secs: u16) -> Hello {
-        Hello { v: Version, nice, take, ping_secs }
+        Hello { v: Version, nice, take, eager: false, ping_secs }
+    }
+
+    /// The same, and whether it is eager.
+    pub fn eager(self, eager: bool) -> Hello {
+        Hello { eager, ..self }
     }
 
     fn is_sound(&self) -> bool {
@@ -172,9 +179,12 @@ pub enum Reason {
     Unwanted,
     /// The other side was asked to stop.
     Stopping,
+    /// Not all of it could be had.
+    Incomplete,
 }
 
-const REASONS: [Reason; 5] = [Reason::Room, Reason::Quota, Reason::Busy, Reason::Unwanted, Reason::Stopping];
+const REASONS: [Reason; 6] =
+    [Reason::Room, Reason::Quota, Reason::Busy, Reason::Unwanted, Reason::Stopping, Reason::Incomplete];
 
 impl Serialize for Reason {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
@@ -244,6 +254,8 @@ pub enum Message<'a> {
     Done(Rest),
     /// I am still here.
     Ping,
+    /// The body that was asked for first and has had no answer, by the packet and its number there, has not come here yet. That is its answer.
+    Lack(PacketId, u16),
 }
 
 const DATA: u8 = 7;
@@ -267,6 +279,7 @@ impl Message<'_> {
             Message::Withdraw(_) => 10,
             Message::Done(_) => 11,
             Message::Ping => PING,
+            Message::Lack(..) => 13,
         }
     }
 
@@ -283,6 +296,7 @@ impl Message<'_> {
             Message::Envelope(bytes) | Message::Leaves(bytes) | Message::Data(bytes) => self.put(bytes, out),
             Message::Done(rest) => self.put(&cbor::encode(rest), out),
             Message::Ping => self.put(&[], out),
+            Message::Lack(packet, number) => self.put(&cbor::encode(&(packet, number)), out),
         }
     }
 
@@ -325,6 +339,7 @@ impl Message<'_> {
             10 => list(kind, content, |_| true).map(Message::Withdraw),
             11 => checked(kind, content, |_| true).map(Message::Done),
             PING => Ok(Message::Ping),
+            13 => checked(kind, content, |_| true).map(|(packet, number)| Message::Lack(packet, number)),
             _ => Err(range),
         }
     }
@@ -333,7 +348,7 @@ impl Message<'_> {
 /// Most bytes that a message of `kind` may hold; `None`: there is no such kind.
 fn most(kind: u8) -> Option<usize> {
     match kind {
-        1 | 2 | 3 | 5 | 8 | 9 | 10 => Some(CBOR_MOST),
+        1 | 2 | 3 | 5 | 8 | 9 | 10 | 13 => Some(CBOR_MOST),
         4 => Some(ENVELOPE_MOST),
         6 => Some(CHUNKS_MOST as usize * 32),
         DATA => Some(DATA_CHUNKS_MOST * CHUNK_LEN),

@@ -211,6 +211,7 @@ fn examples() -> Vec<Message<'static>> {
         Message::Withdraw(vec![packet(1)]),
         Message::Done(Rest::Nothing),
         Message::Ping,
+        Message::Lack(packet(1), 1023),
     ]
 }
 
@@ -239,8 +240,8 @@ fn a_message_that_breaks_a_limit_is_refused_before_it_has_come() {
         inbox.next_message().err()
     };
     assert_eq!(refused(&[0, 0, 0, 0]), Some(MessageError::Kind(0)));
-    assert_eq!(refused(&[13, 0, 0, 0]), Some(MessageError::Kind(13)));
-    for (kind, most) in [(1, 16_384), (4, 262_144), (6, 524_288), (7, 4 * CHUNK_LEN), (11, 1), (12, 0)] {
+    assert_eq!(refused(&[14, 0, 0, 0]), Some(MessageError::Kind(14)));
+    for (kind, most) in [(1, 16_384), (4, 262_144), (6, 524_288), (7, 4 * CHUNK_LEN), (11, 1), (12, 0), (13, 16_384)] {
         let len = (most as u32 + 1).to_be_bytes();
         let long = refused(&[kind, len[1], len[2], len[3]]);
         assert_eq!(long, Some(MessageError::Long { kind, len: most + 1 }), "kind {kind}");
