@@ -1083,7 +1083,7 @@ def write_slot(terms, node, following, payload):
 
 # ---- 11. Receipts and complaints, 12. Traces -------------------------------------------------------------------------
 
-STAGES = ["accepted", "handed", "refused", "delivered"]
+STAGES = ["accepted", "stalled", "handed", "expired", "refused", "delivered"]
 RECEIPT_BODY = record(why=text(r"(?s:.+)"), about=octets(32), stage=text("|".join(STAGES)), optional=("why",))
 COMPLAINT_BODY = record(about=ID, reason=text("spam|forged|flood|other"))
 STEP_BODY = record(next=ID, before=octets(32), letter=ID)

@@ -68,9 +68,13 @@ impl From<Report> for ReportItem {
 pub enum Stage {
     /// A relay has it, and it waits there for the next hop.
     Accepted,
+    /// Nobody has come to the relay for it in the time that it gives the next hop.
+    Stalled,
     /// A relay has handed it to the next hop, or put it on a stick.
     Handed,
-    /// It will not go on, nor be delivered.
+    /// It goes no further: its last day is over.
+    Expired,
+    /// It goes no further, for another reason.
     Refused,
     /// The recipient has delivered it.
     Delivered,
@@ -81,7 +85,9 @@ impl Stage {
     pub fn word(self) -> &'static str {
         match self {
             Stage::Accepted => "accepted",
+            Stage::Stalled => "stalled",
             Stage::Handed => "handed",
+            Stage::Expired => "expired",
             Stage::Refused => "refused",
             Stage::Delivered => "delivered",
         }
@@ -90,8 +96,8 @@ impl Stage {
     /// Whether a relay, or the recipient, can know it.
     fn is_possible(self, is_recipient: bool) -> bool {
         match self {
-            Stage::Accepted | Stage::Handed => !is_recipient,
-            Stage::Refused => true,
+            Stage::Accepted | Stage::Stalled | Stage::Handed => !is_recipient,
+            Stage::Expired | Stage::Refused => true,
             Stage::Delivered => is_recipient,
         }
     }

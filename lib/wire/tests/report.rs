@@ -9,7 +9,8 @@ use mb_wire::report::{REPORTS_MOST, Receipt, Report, ReportError, STATEMENT_MOST
 use proptest::prelude::*;
 use world::{World, listed, node};
 
-const STAGES: [Stage; 4] = [Stage::Accepted, Stage::Handed, Stage::Refused, Stage::Delivered];
+const STAGES: [Stage; 6] =
+    [Stage::Accepted, Stage::Stalled, Stage::Handed, Stage::Expired, Stage::Refused, Stage::Delivered];
 
 fn receipt(stage: Stage, time: u64) -> Receipt {
     let why = if stage == Stage::Refused { "no".into() } else { String::new() };
@@ -77,8 +78,8 @@ fn a_card_is_no_receipt_and_a_receipt_no_card() {
 fn a_relay_and_the_recipient_each_say_only_what_they_can_know() {
     let can =
         |stage, is_recipient| read(&receipt(stage, 5)).is_of(&node(1).id(), &Mark::from_bytes([7; 32]), is_recipient);
-    assert_eq!(STAGES.map(|stage| can(stage, false)), [true, true, true, false]);
-    assert_eq!(STAGES.map(|stage| can(stage, true)), [false, false, true, true]);
+    assert_eq!(STAGES.map(|stage| can(stage, false)), [true, true, true, true, true, false]);
+    assert_eq!(STAGES.map(|stage| can(stage, true)), [false, false, false, true, true, true]);
     let signed = read(&receipt(Stage::Delivered, 5));
     assert!(!signed.is_of(&node(2).id(), &Mark::from_bytes([7; 32]), true));
     assert!(!signed.is_of(&node(1).id(), &Mark::from_bytes([8; 32]), true));

@@ -15,7 +15,7 @@ pub fn all() -> Vec<Vector> {
     receipts.into_iter().chain(complaints).chain([envelopes(), envelopes_bad()]).flatten().collect()
 }
 
-const STAGES: [&str; 4] = ["accepted", "handed", "refused", "delivered"];
+const STAGES: [&str; 6] = ["accepted", "stalled", "handed", "expired", "refused", "delivered"];
 const TIME: u64 = 1_700_000_000;
 const ABOUT: [u8; 32] = [0xab; 32];
 
@@ -61,7 +61,9 @@ fn receipts() -> Vec<Vector> {
     let other = Stated { version: 7, ..receipt("handed", None) };
     vec![
         own("receipt_accepted", "a relay has it", TIME, "accepted", None),
+        own("receipt_stalled", "nobody has come to a relay for it in time", TIME, "stalled", None),
         own("receipt_handed", "a relay has handed it on", TIME, "handed", None),
+        own("receipt_expired", "its last day is over", TIME, "expired", None),
         own("receipt_refused", "it is refused", TIME, "refused", Some("no such next hop")),
         own("receipt_delivered", "the recipient has delivered it", TIME, "delivered", None),
         own("receipt_time_0", "the first second of 1970, of which version 1 is the least", 0, "accepted", None),
@@ -106,6 +108,8 @@ fn whys() -> Vec<Vector> {
         of("receipt_why_missing", "refused, and no reason", receipt("refused", None)),
         of("receipt_why_accepted", "a reason at accepted", receipt("accepted", Some("glad to"))),
         of("receipt_why_handed", "a reason at handed", receipt("handed", Some("glad to"))),
+        of("receipt_why_stalled", "a reason at stalled", receipt("stalled", Some("far away"))),
+        of("receipt_why_expired", "a reason at expired", receipt("expired", Some("too late"))),
         of("receipt_why_delivered", "a reason at delivered", receipt("delivered", Some("glad to"))),
         of("receipt_why_201", "a byte more than a reason may have", receipt("refused", Some(&"w".repeat(201)))),
         of("receipt_why_101_umlauts", "101 characters of 2 bytes", receipt("refused", Some(&"ü".repeat(101)))),
