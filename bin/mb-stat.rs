@@ -5,7 +5,7 @@ use mb_carry::waiting::{Bodies, on_stick};
 use mb_carry::{CarryError, Stick};
 use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
-use mb_node::receipts::{Told, told};
+use mb_node::receipts::{Rerouted, Told, told};
 use mb_spool::complaints;
 use mb_spool::date::{day_text, time_text};
 use mb_spool::durable::real;
@@ -158,8 +158,17 @@ fn confirmed(args: &Args, program: &mut Program) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A line for each node on the packet's way.
+/// A line for each time that the packet went by another road, then one for each node on its way.
 fn print_told(program: &mut Program, known: &Known, packet: &PacketId, told: &Told, as_json: bool) {
+    for Rerouted { next, became, time } in &told.rerouted {
+        let (name, time) = (known.name(next), time_text(*time));
+        if as_json {
+            program.json(&json!({ "packet": packet.to_string(), "queue": "way", "node": name, "id": next.to_string(),
+                "stage": "rerouted", "time": time, "why": null, "became": became.to_string() }));
+            continue;
+        }
+        program.say(format!("{packet} way {name} rerouted {time} {became}"));
+    }
     for (node, said) in &told.hops {
         let name = known.name(node);
         let receipt = said.as_ref().map(|said| &said.receipt);
@@ -168,7 +177,7 @@ fn print_told(program: &mut Program, known: &Known, packet: &PacketId, told: &To
         let why = receipt.map(|receipt| &receipt.why).filter(|why| !why.is_empty());
         if as_json {
             program.json(&json!({ "packet": packet.to_string(), "queue": "way", "node": name, "id": node.to_string(),
-                "stage": stage, "time": time, "why": why }));
+                "stage": stage, "time": time, "why": why, "became": null }));
             continue;
         }
         let (stage, time) = (stage.unwrap_or("-"), or_dash(time));

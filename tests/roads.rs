@@ -68,7 +68,13 @@ fn what_nobody_came_for_goes_by_the_next_road_until_there_is_none() {
     assert!(yard.delivered("far", "north", "big").as_ref() == Some(&big));
     north.command(["mb-stat", "--confirmed"]).args(&packets).run().silent();
     let told = north.run(["mb-stat", &packets[1]]).ok();
-    assert!(told.starts_with(&format!("{} way far delivered ", packets[1])) && told.lines().count() == 1, "{told}");
+    let words = told.lines().map(|line| line.split(' ').skip(1).take(3).collect::<Vec<_>>().join(" "));
+    assert_eq!(words.collect::<Vec<_>>(), ["way c rerouted", "way far rerouted", "way far delivered"]);
+    let json = north.run(["mb-stat", "--json", &packets[1]]).ok();
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["queue"], &first["node"], &first["stage"]), (&"way".into(), &"c".into(), &"rerouted".into()));
+    assert!(said.contains(&format!("goes by c as {}", first["became"].as_str().unwrap())), "{said} {first}");
+    assert!(told.contains(&format!(" rerouted {} ", first["time"].as_str().unwrap())), "{told} {first}");
     for node in [north, yard.node("far")] {
         node.run(["mb-check"]).silent();
         assert_eq!(names(&node.spool.join("tmp")), [""; 0]);

@@ -13,6 +13,19 @@ pub struct Told {
     pub since: i64,
     /// The nodes on its way, the recipient last, and what each said last.
     pub hops: Vec<(NodeId, Option<Signed>)>,
+    /// When it went by another road, in order.
+    pub rerouted: Vec<Rerouted>,
+}
+
+/// That nobody came for a packet of ours in time, and it went by another road.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rerouted {
+    /// Who is handed it there.
+    pub next: NodeId,
+    /// What it is called there.
+    pub became: PacketId,
+    /// When, in seconds since 1970.
+    pub time: i64,
 }
 
 impl Told {
@@ -29,7 +42,7 @@ const ROADS_MOST: usize = 64;
 /// What is known of `packet`; `None` if it is not ours, no word of it is wanted, or all was forgotten. Of one that went by several
 /// roads, what is known of it by the one that it was delivered by, else by the last.
 pub fn told(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Told>> {
-    let (mut packet, mut found) = (*packet, None);
+    let (mut packet, mut found, mut rerouted) = (*packet, None::<Told>, Vec::new());
     for _ in 0..ROADS_MOST {
         let ways = way::find(spool, &packet)?.into_iter();
         let ours = ways.filter_map(|(_, dir, record)| match record.origin {
@@ -38,12 +51,14 @@ pub fn told(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Told>> {
         });
         let Some((dir, hops, went)) = ours.last() else { break };
         let told = found.insert(told_of(&dir, &packet, &hops)?);
+        // The record was written anew when it went on.
+        rerouted.extend(went.map(|(next, became)| Rerouted { next, became, time: told.since }));
         match went {
             Some((_, became)) if !told.is_delivered() => packet = became,
             _ => break,
         }
     }
-    Ok(found)
+    Ok(found.map(|told| Told { rerouted, ..told }))
 }
 
 fn told_of(way: &DirRef, packet: &PacketId, hops: &[Hop]) -> durable::Result<Told> {
@@ -53,7 +68,7 @@ fn told_of(way: &DirRef, packet: &PacketId, hops: &[Hop]) -> durable::Result<Tol
         let found = way::receipt(way, packet, number)?.and_then(|statement| Signed::parse(&statement).ok());
         said.push((hop.node, found.filter(|signed| hop_of(hops, signed) == Some(number))));
     }
-    Ok(Told { since, hops: said })
+    Ok(Told { since, hops: said, rerouted: Vec::new() })
 }
 
 /// The number of the hop that says it. A relay says nothing that only the recipient can, nor the other way round.
