@@ -118,7 +118,7 @@ fn litter_in_spool(spool: &Path) -> Vec<String> {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts[..] {
             ["incoming", .., name] if !name.starts_with(".mb-") => {}
-            ["self", "keys" | "once", _] | ["self", "day"] => {}
+            ["self", "keys" | "once", _] | ["self", "day"] | ["self", "seen", "FLOOR"] => {}
             // Until its day.
             [_, "way", _] | ["self", "path", _, _] => {}
             // Of a packet that was never sent: until tomorrow.

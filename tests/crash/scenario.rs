@@ -161,6 +161,20 @@ const SEND_RECEIPT: &[&str] = &[
     "@/files/small.txt",
     "@/files/big.bin",
 ];
+const SEND_BRIEFLY: &[&str] = &[
+    "mb-send",
+    "--threads",
+    "1",
+    "--receipt",
+    "--ttl",
+    "5",
+    "--via",
+    "east",
+    "-t",
+    "south",
+    "@/files/small.txt",
+    "@/files/big.bin",
+];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -459,6 +473,29 @@ pub fn all() -> Vec<Scenario> {
             )
         },
         Scenario {
+            prepare: long_ago,
+            end: north_knows_that_it_has_ended,
+            ..story(
+                "nobody comes to a relay for it until its last day",
+                vec![
+                    Step::User(use_stick),
+                    then("north", SEND_BRIEFLY),
+                    then("north", OUT),
+                    then("east", IN),
+                    then("east", TOSS),
+                    Step::User(days_pass),
+                    exits("east", TOSS, 65, 0),
+                    // What could not be moved is looked at the next day.
+                    Step::User(days_pass),
+                    Step::Program(Program { done_code: 65, is_tried: false, ..Program::new("east", TOSS) }),
+                    then("east", OUT),
+                    then("north", VISIT),
+                    then("east", &["mb-rm", "--bad"]),
+                ],
+                &[("south/spool/incoming/north", &[])],
+            )
+        },
+        Scenario {
             prepare: south_by_two_roads,
             ..story(
                 "nobody comes for it on the first road",
@@ -530,6 +567,25 @@ fn age(yard: &Yard) {
     for path in crate::yard::files_below(&tx) {
         let file = std::fs::File::open(path).expect("a packet");
         file.set_modified(days_ago).expect("it is ours");
+    }
+}
+
+/// North and east worked forty days ago, and doubt the clock.
+fn long_ago(yard: &Yard) {
+    east_is_a_relay(yard);
+    worked(yard, 40);
+}
+
+/// The clock is right, and a day begins.
+fn days_pass(yard: &Yard) {
+    worked(yard, 1);
+}
+
+fn worked(yard: &Yard, days_ago: u64) {
+    let today = std::time::UNIX_EPOCH.elapsed().expect("it is later").as_secs() / 86_400;
+    for node in ["north", "east"] {
+        yard.write(format!("{node}/spool/self/day"), format!("{}\n", today - days_ago));
+        let _ = std::fs::remove_file(yard.path(format!("{node}/spool/self/doubt")));
     }
 }
 
@@ -690,6 +746,18 @@ fn both_ends_know_how_it_came(yard: &Yard) -> Vec<String> {
     let is_path = |told: &&String| told.contains("north east ") && told.contains("east south ");
     let is_well = receipts.iter().filter(is_delivered).count() >= 2 && paths.iter().filter(is_path).count() == 2;
     if is_well { Vec::new() } else { vec![format!("north knows {receipts:?}, south {paths:?}")] }
+}
+
+fn north_knows_that_it_has_ended(yard: &Yard) -> Vec<String> {
+    let way = yard.path(format!("north/spool/{}/way", yard.node("east").id()));
+    let packets: Vec<String> = crate::yard::files_below(&way)
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str().filter(|name| !name.contains('.')).map(str::to_owned))
+        .collect();
+    let told = packets.iter().map(|packet| yard.command("north", &["mb-stat", packet]).run().ok());
+    let told: Vec<String> = told.collect();
+    let is_well = told.len() == 2 && told.iter().all(|told| told.contains(" way east expired "));
+    if is_well { Vec::new() } else { vec![format!("north knows {told:?}")] }
 }
 
 fn south_knows_only_the_hub(yard: &Yard) -> Vec<String> {

@@ -34,12 +34,27 @@ pub struct Condemned<'a> {
 ///
 /// A crash leaves it in both; the next run does it again.
 pub fn condemn(spool: &Spool, condemned: &Condemned, run: &Run) -> durable::Result<()> {
+    let numbers = body_numbers(condemned.from, condemned.packet)?;
+    condemn_numbers(spool, condemned, &numbers, run)
+}
+
+/// The same for a packet whose envelope is sound and lists `body_count` bodies: the queue, which may be long, is not listed for it.
+pub fn condemn_sound(spool: &Spool, condemned: &Condemned, body_count: usize, run: &Run) -> durable::Result<()> {
+    let mut numbers = Vec::new();
+    for number in 0..body_count {
+        if exists(&**condemned.from, &body_name(condemned.packet, number))? {
+            numbers.push(number);
+        }
+    }
+    condemn_numbers(spool, condemned, &numbers, run)
+}
+
+fn condemn_numbers(spool: &Spool, condemned: &Condemned, numbers: &[usize], run: &Run) -> durable::Result<()> {
     let Condemned { from, packet, .. } = *condemned;
     let bad = spool.make(&["bad"])?;
     write_why(&bad, condemned, run)?;
-    let numbers = body_numbers(from, packet)?;
-    add(from, packet, &numbers, &bad, run)?;
-    discard(from, packet, &numbers)
+    add(from, packet, numbers, &bad, run)?;
+    discard(from, packet, numbers)
 }
 
 /// Gives a packet a second place, durable on return.

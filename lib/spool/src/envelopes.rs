@@ -4,7 +4,8 @@ use mb_wire::envelope::{Prefix, packet_id, read_prefix};
 use mb_wire::id::PacketId;
 use mb_wire::size::ENVELOPE_MOST;
 
-use crate::durable::{self, DirRef, FileRef};
+use crate::bodies::exists;
+use crate::durable::{self, DirRef, FileRef, Lock, LockGuard};
 
 /// What lies under an envelope's name.
 pub enum Read {
@@ -23,6 +24,22 @@ pub fn read(dir: &DirRef, packet: &PacketId) -> durable::Result<Read> {
         Err(error) if error.is_missing() => Ok(Read::Missing),
         Err(error) => Err(error),
     }
+}
+
+/// Keeps others away from the packet while the guard lives; `false`: somebody is at it, or it is gone.
+pub fn lock(dir: &DirRef, packet: &PacketId) -> durable::Result<(bool, Option<LockGuard>)> {
+    let name = packet.to_string();
+    let file = match dir.open(name.as_ref()) {
+        Err(error) if error.is_missing() => return Ok((false, None)),
+        other => other?,
+    };
+    let guard = match file.try_lock()? {
+        Lock::Held(guard) => Some(guard),
+        Lock::Busy => return Ok((false, None)),
+        Lock::Unsupported => None,
+    };
+    // Whoever had the lock before may have removed it.
+    Ok((exists(&**dir, &name)?, guard))
 }
 
 /// Reads the envelope `packet` from an open file.

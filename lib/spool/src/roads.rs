@@ -2,13 +2,15 @@
 //! it within n days. Its bodies lie beside it, in `NODE/tx/`, and are the same by every road.
 
 use mb_wire::cbor;
-use mb_wire::envelope::packet_id;
+use mb_wire::envelope::{packet_id, read_prefix};
 use mb_wire::hash::{Label, hash};
 use mb_wire::id::{NodeId, PacketId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::barrier::Barrier;
-use crate::durable::{self, DirRef, Kind, Lock, LockGuard};
+use crate::durable::{self, DirRef, Kind, LockGuard};
+use crate::envelopes;
 use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name};
 use crate::record;
@@ -56,6 +58,11 @@ impl Road {
     /// What the packet is called on it.
     pub fn packet(&self) -> PacketId {
         packet_id(&self.envelope)
+    }
+
+    /// Whether its packet may still go on that day: the last one is not over.
+    pub fn is_open_on(&self, day: u32) -> bool {
+        read_prefix(&self.envelope).is_ok_and(|prefix| day <= prefix.end)
     }
 
     /// Who may say something of it.
@@ -120,6 +127,24 @@ pub fn stalled(spool: &Spool, now: u64, most: usize) -> durable::Result<Vec<Stal
         Ok(())
     })?;
     Ok(found)
+}
+
+/// The packets for `node` that could go by other roads, with the days that they wait before.
+pub fn all_of(spool: &Spool, node: &NodeId) -> durable::Result<BTreeMap<PacketId, u16>> {
+    let mut found = BTreeMap::new();
+    let Some(dir) = spool.find(&[&node.to_string(), ROAD])? else { return Ok(found) };
+    for entry in dir.list()? {
+        if let Name::Body(packet, days) = Name::parse(&entry?.name) {
+            found.insert(packet, days);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether `packet`, which waits for `node` for that many days, may still go by another road on `day`.
+pub fn is_open_on(spool: &Spool, node: &NodeId, packet: (&PacketId, u16), day: u32) -> durable::Result<bool> {
+    let Some(dir) = spool.find(&[&node.to_string(), ROAD])? else { return Ok(false) };
+    Ok(read(&dir, packet.0, packet.1)?.is_some_and(|roads| roads.roads.iter().any(|road| road.is_open_on(day))))
 }
 
 /// Removes what packets left behind that have gone, and what is damaged.
@@ -192,15 +217,7 @@ impl Stalled {
 
     /// Keeps others away from the packet while the guard lives; `false`: somebody is at it, or it is gone.
     pub fn lock(&self) -> durable::Result<(bool, Option<LockGuard>)> {
-        let file = match self.tx.open(self.packet.to_string().as_ref()) {
-            Err(error) if error.is_missing() => return Ok((false, None)),
-            other => other?,
-        };
-        match file.try_lock()? {
-            Lock::Held(guard) => Ok((true, Some(guard))),
-            Lock::Busy => Ok((false, None)),
-            Lock::Unsupported => Ok((true, None)),
-        }
+        envelopes::lock(&self.tx, &self.packet)
     }
 }
 

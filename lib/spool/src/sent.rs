@@ -96,8 +96,13 @@ pub fn forget_before(spool: &Spool, today: u32, run: &Run) -> durable::Result<()
         forget_answers(spool, &node, today, run)?;
         let Some(dir) = spool.find_queue(&node, Queue::Sent)? else { continue };
         sweep_orphans(spool, &dir, run)?;
+        let tx = spool.find_queue(&node, Queue::Tx)?;
         for packet in bodies::packets(&dir)?.envelopes {
             if envelopes::prefix(&dir, &packet)?.is_some_and(|prefix| prefix.end < today) {
+                // It was handed over, and put out again.
+                if let Some(tx) = &tx {
+                    remove(spool, tx, &packet, run)?;
+                }
                 remove(spool, &dir, &packet, run)?;
             }
         }

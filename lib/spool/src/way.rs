@@ -2,7 +2,7 @@
 //! that reports find their way back. Not of onions.
 //!
 //! `PKT` is a record; `PKT.n`, of a packet of ours, the newest receipt by its hop of number n, and of somebody else's, a report that was
-//! passed on. `self/handed/PKT` says that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
+//! passed on, or, of number [`STALLED`], nothing but that its author was told that it stalls. `self/handed/PKT` says that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
 
 use mb_wire::hash::Label;
 use mb_wire::id::{Mark, NodeId, PacketId};
@@ -19,6 +19,8 @@ use crate::run::{Run, gone};
 pub const WAY: &str = "way";
 /// The name, in `self/`, of the folder of packets that have left.
 pub const HANDED: &str = "handed";
+/// The number of the empty file that says that the author of a packet was told that it stalls: behind those of reports.
+pub const STALLED: usize = 33;
 /// A record longer than this is damaged.
 const MOST_RECORD_LEN: usize = 2048;
 /// A receipt longer than this is damaged.
@@ -146,6 +148,16 @@ pub fn keep_receipt(
     barrier: &mut Barrier,
 ) -> durable::Result<()> {
     record::put(way, &body_name(packet, hop), receipt, run, Some(barrier))
+}
+
+/// Writes down that the author of a relayed packet was told that it stalls. It may be lost; then he is told again.
+pub fn note_stalled(way: &DirRef, packet: &PacketId, run: &Run) -> durable::Result<()> {
+    record::put(way, &body_name(packet, STALLED), &[], run, None)
+}
+
+/// Whether the author of a relayed packet was told that it stalls.
+pub fn is_stalled(way: &DirRef, packet: &PacketId) -> durable::Result<bool> {
+    exists(&**way, &body_name(packet, STALLED))
 }
 
 /// The ways of what is handed to `next`, if there are any.

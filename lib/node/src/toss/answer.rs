@@ -13,12 +13,12 @@ use mb_spool::durable::{self, DirRef};
 use mb_spool::run::Run;
 use mb_spool::way::{self, Hop, Left, Origin, Record};
 use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
-use mb_wire::id::{NodeId, PacketId};
+use mb_wire::id::{Mark, NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Complaint, REPORTS_MOST, Receipt, Report, Signed, Stage};
 
 use super::apply::{Batch, Fate, Item};
-use super::decide::{Task, Word};
+use super::decide::{Refusal, Task, Word};
 use super::{Event, Job, Tell, Tosser};
 use crate::config::KnownNode;
 use crate::receipts::hop_of;
@@ -51,7 +51,7 @@ impl<'a> Answers<'a> {
         self.0.entry(node.id()).or_insert(Answer { node, settled: Vec::new(), reports: Vec::new() })
     }
 
-    fn receipt(&mut self, tosser: &Tosser, to: &'a KnownNode, packet: PacketId, receipt: &Receipt) {
+    pub fn receipt(&mut self, tosser: &Tosser, to: &'a KnownNode, packet: PacketId, receipt: &Receipt) {
         let statement = receipt.sign(tosser.secrets);
         self.to(to).reports.push(Report { packet, statement });
     }
@@ -208,8 +208,25 @@ fn stage_of(item: &Item) -> Option<(Stage, String)> {
     match (&item.fate, task) {
         (Fate::Done | Fate::Known, Some(Task::Deliver(_))) => Some((Stage::Delivered, String::new())),
         (Fate::Done, Some(Task::Relay(_))) => Some((Stage::Accepted, String::new())),
+        (Fate::Refused(Refusal::Ended { .. }), _) => Some((Stage::Expired, String::new())),
         (Fate::Refused(refusal), _) if refusal.class() != Class::Later => Some((Stage::Refused, refusal.to_string())),
         _ => None,
+    }
+}
+
+/// Who is to hear of a packet that was handed on, or waits to be: what he knows it by, and what we do.
+pub(super) struct Asked<'a> {
+    pub to: &'a KnownNode,
+    pub packet: PacketId,
+    pub about: Mark,
+}
+
+impl Tosser<'_> {
+    /// Who is to hear of `packet`, of which `way` is the folder of ways; `None` if it is ours, or nobody wants word of it.
+    pub(super) fn asked(&self, way: &DirRef, packet: &PacketId) -> durable::Result<Option<Asked<'_>>> {
+        let origin = way::read(way, packet)?.map(|record| record.origin);
+        let Some(Origin::Relayed { from, packet, mark: Some(about) }) = origin else { return Ok(None) };
+        Ok(self.nodes.node(&from).map(|to| Asked { to, packet, about }))
     }
 }
 
@@ -222,19 +239,16 @@ impl Job<'_, '_> {
 
     /// Returns whether there may be more.
     fn answer_some(&self) -> durable::Result<bool> {
-        let Tosser { spool, nodes, .. } = *self.tosser;
+        let spool = self.tosser.spool;
         let left = way::left(spool, LEFT_AT_ONCE)?;
         if left.is_empty() {
             return Ok(false);
         }
         let mut answers = Answers::default();
         for Left { packet, next, time } in &left {
-            let record = match way::open(spool, next)? {
-                Some(dir) => way::read(&dir, packet)?,
-                None => None,
-            };
-            if let Some(Record { origin: Origin::Relayed { from, packet, mark: Some(about) }, .. }) = record
-                && let Some(to) = nodes.node(&from)
+            let way = way::open(spool, next)?;
+            if let Some(way) = &way
+                && let Some(Asked { to, packet, about }) = self.tosser.asked(way, packet)?
             {
                 let receipt = Receipt { about, stage: Stage::Handed, why: String::new(), time: *time };
                 answers.receipt(self.tosser, to, packet, &receipt);

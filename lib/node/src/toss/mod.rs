@@ -36,6 +36,8 @@ mod relay;
 pub(crate) mod answer;
 /// Packets of ours that nobody came for.
 mod reroute;
+/// Packets that nobody came for until it was too late.
+mod late;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.
@@ -228,6 +230,9 @@ impl Tosser<'_> {
             Job { tosser: self, scope, today: &today, run, charges: Charges::default(), next_look: NextLook::never() };
         job.answer_left()?;
         job.reroute(tell)?;
+        if is_new_day && today.doubt.is_none() {
+            job.look_for_late(tell)?;
+        }
         let mut bodies_came = false;
         for source in self.sources(scope, Queue::Rx)? {
             bodies_came |= job.toss_queue(&source, tell)?;

@@ -44,19 +44,20 @@ impl Job<'_, '_> {
                 continue;
             }
             let Some(prefix) = envelopes::prefix(tx, packet)? else { continue };
-            if prefix.end < self.today.day {
+            // None outlives the letter; one by a key that goes soon may end before.
+            let mut open = roads.iter().filter(|road| road.is_open_on(self.today.day));
+            let Some(road) = open.next() else {
                 one.forget(spool)?;
                 continue;
-            }
-            let [road, others @ ..] = &roads[..] else { continue };
+            };
             let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
             match batch.add(road.to, &road.envelope, tx, &bodies) {
                 Ok(_) => {}
                 Err(error) if error.is_missing() => continue,
                 Err(error) => return Err(error),
             }
-            if !others.is_empty() {
-                let left = Roads { roads: others.to_vec(), days: *days };
+            let left = Roads { roads: open.cloned().collect(), days: *days };
+            if !left.roads.is_empty() {
                 roads::note(spool, &road.to, &road.packet(), &left, self.run, &mut barrier)?;
             }
             one.lead_on(spool, road, self.run, &mut barrier)?;
