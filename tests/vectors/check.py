@@ -585,18 +585,18 @@ def agree(private, context, share, commit, node):
     return x
 
 
-def filled(head, content):
+def filled(head, content, least=0):
     """What is sealed behind a head: length, content, and zeros up to the size class."""
     plain = len(content).to_bytes(4, "big") + content
-    return plain.ljust(size_class(len(head) + len(plain) + 16) - len(head) - 16, b"\0")
+    return plain.ljust(size_class(max(least, len(head) + len(plain) + 16)) - len(head) - 16, b"\0")
 
 
-def open_filled(x, file, start):
+def open_filled(x, file, start, least=0):
     """The content that is sealed behind the first bytes of a file."""
     plain = unseal(K(x, "mailbag/1 key"), file[start:], file[:start])
     size = int.from_bytes(plain[:4], "big")
     need(4 + size <= len(plain), "inner is longer than what holds it")
-    need(size_class(start + 4 + size + 16) == len(file), "padded to another size class")
+    need(size_class(max(least, start + 4 + size + 16)) == len(file), "padded to another size class")
     need(not any(plain[4 + size :]), "padding that is not zero")
     return plain[4 : 4 + size]
 
@@ -755,6 +755,16 @@ def path(value):
     return value
 
 
+WAY_BACK = record(
+    end=DAY,
+    key=octets(8),
+    tag=octets(32),
+    nice=number(1, 255),
+    seal=octets(32),
+    block=octets(2048),
+    share=KEY,
+    commit=octets(32),
+)
 LETTER = record(
     v=ONE,
     to=ID,
@@ -762,11 +772,12 @@ LETTER = record(
     kind=record(file=record(form=text("plain|folder"), mode=MODE, path=path, mtime=MTIME)),
     salt=octets(16),
     time=SECONDS,
+    reply=WAY_BACK,
     wants=number(1, 3),
     author=ID,
     bodies=rows(0, 1024, row(ROOT, body_size, KEY, number(1, 1 << 30), number(0, 1))),
     inline=octets(0, 32_768),
-    optional=("inline", "wants"),
+    optional=("inline", "reply", "wants"),
 )
 
 
@@ -784,6 +795,7 @@ def open_letter(signed_letter, author, to, end, bodies):
     need(end <= letter["end"], "what it lies in ends later than the letter")
     need(list_hash(body[:2] for body in letter["bodies"]) == bodies, "the bodies are not those of what it lies in")
     need(("inline" in letter) == (not letter["bodies"]), "inline and bodies, or neither")
+    need("reply" not in letter or letter.get("wants", 0) & 1, "a way back for a receipt that nobody wants")
     for _, size, _, length, codec in letter["bodies"]:
         need(plain_size(size) >= (length if codec == 0 else 1), "a body is too short for its range")
     return signed, letter
@@ -793,6 +805,7 @@ def show_letter(letter):
     file = letter["kind"]["file"]
     shown = {key: letter[key] for key in ("end", "time", "wants") if key in letter}
     shown |= {key: letter[key].hex() for key in ("salt", "inline") if key in letter}
+    shown |= {"reply": encode(letter["reply"]).hex()} if "reply" in letter else {}
     shown |= {"to": node_text(letter["to"]), "author": node_text(letter["author"])}
     shown["kind"] = {"file": file | {"path": file["path"].hex()}}
     shown["bodies"] = [
@@ -897,6 +910,7 @@ def read_exchangekey(case):
 SLOTS, SLOT = 8, 256
 BLOCK = SLOTS * SLOT
 LAST, ONION, RECEIPT = 1, 2, 4
+LEAST = 4096  # bytes of an onion's payload
 WEEK = 7 * 86_400
 
 
@@ -938,6 +952,11 @@ def cut(data, *lengths):
     return pieces
 
 
+def load(payload, bare):
+    """Of an onion without bodies slots say nothing of the payload."""
+    return bytes(32) if bare else H("mailbag/1 load", payload)
+
+
 def open_slot(slot):
     node, key, share, commit, tag, load, arriving, leaving, end, nice, flags, hold, zeros = cut(
         slot, 32, 8, 32, 32, 32, 32, 32, 32, 4, 1, 1, 4, 14
@@ -975,7 +994,8 @@ def read_hop(hop, routed, files):
     opened = xor(routed["block"] + bytes(SLOT), block_stream(x))
     slot, following = open_slot(opened[:SLOT])
     need(not (slot["onion"] and "trace" in routed), "an onion with a trace")
-    need(H("mailbag/1 load", routed["payload"]) == slot["load"], "the payload is another")
+    need(not slot["onion"] or len(routed["payload"]) >= LEAST, "an onion's payload is too short")
+    need(load(routed["payload"], slot["onion"] and not hop["bodies"]) == slot["load"], "the payload is another")
     bodies = [[from_b32(body["root"], 32), body["size"]] for body in hop["bodies"]]
     need(list_hash(bodies) == slot["arriving"], "the bodies are others")
     need(hop["end"] <= slot["end"], "the prefix ends later than the slot")
@@ -990,8 +1010,7 @@ def read_hop(hop, routed, files):
     return slot, following, payload, files
 
 
-def read_route(case):
-    """Each hop reads what the one before it made; the first what the case gives."""
+def read_hops(case):
     first = case["hops"][0]
     given = dict(first["routed"])
     routed = {"key": from_b32(given.pop("key"), 8)}
@@ -1005,12 +1024,20 @@ def read_route(case):
         slot, routed, payload, files = read_hop(hop, routed, files)
         slots.append(slot)
         hops.append(shown | {"slot": show_slot(slot)})
+    return hops, slots, routed, payload, files
+
+
+def read_route(case):
+    """Each hop reads what the one before it made; the first what the case gives."""
+    hops, slots, routed, payload, files = read_hops(case)
+    hop = case["hops"][-1]
     if routed is not None:  # what is given ends before the last hop
         return {"hops": hops}
+    slot = slots[-1]
     # The letter, sealed to the same key.
     own, private = from_node_text(hop["to"]), bytes.fromhex(hop["exchange"])
     x = agree(private, b"letter", payload[:32], payload[32:64], own)
-    signed_letter = SIGNED(decode(open_filled(x, payload, 64)))
+    signed_letter = SIGNED(decode(open_filled(x, payload, 64, LEAST if slot["onion"] else 0)))
     frame = own, slot["end"], slot["leaving"]
     signed, letter = open_letter(signed_letter, bytes.fromhex(case["author"]), *frame)
     found = {"hops": hops, "letter": {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter)}
@@ -1026,8 +1053,8 @@ def read_route(case):
     return found
 
 
-def write_route(case, slots, letter):
-    """The private halves of the shares, that of the letter, and what is handed to the first hop."""
+def author_of(case):
+    """What the author has to begin with: the hops, his coins for a purpose, those of the hops, and x of each."""
     author, salt = Secrets(bytes.fromhex(case["author_seed"])), bytes.fromhex(case["salt"])
     readers = [(x25519_public(bytes.fromhex(hop["exchange"])), from_node_text(hop["to"])) for hop in case["hops"]]
 
@@ -1039,6 +1066,12 @@ def write_route(case, slots, letter):
         extract(x25519(s, public), b"route", x25519_public(s), public, node)
         for s, (public, node) in zip(all_coins, readers)
     ]
+    return readers, coins, all_coins, xs
+
+
+def write_route(case, slots, letter):
+    """The private halves of the shares, that of the letter, and what is handed to the first hop."""
+    readers, coins, all_coins, xs = author_of(case)
     # The letter, under the keystreams of all hops: one payload for each.
     signed_letter = encode(sign_letter(case["author_seed"], letter))
     public, node = readers[-1]
@@ -1046,9 +1079,15 @@ def write_route(case, slots, letter):
     share = x25519_public(s)
     x = extract(x25519(s, public), b"letter", share, public, node)
     head = share + K(x, "mailbag/1 commit")
-    payloads = [head + seal(K(x, "mailbag/1 key"), filled(head, signed_letter), head)]
+    least = LEAST if slots[0]["onion"] else 0
+    payloads = [head + seal(K(x, "mailbag/1 key"), filled(head, signed_letter, least), head)]
     for x in reversed(xs):
         payloads.insert(0, pay(x, payloads[0]))
+    return all_coins, s, write_blocks(slots, readers, coins, all_coins, xs, payloads)
+
+
+def write_blocks(slots, readers, coins, all_coins, xs, payloads):
+    """What is handed to the first hop. The payloads are those that come to each."""
     # What the zeros of the hops before the last one have become there.
     count, filler = len(xs), b""
     for i, x in enumerate(xs[:-1], 1):
@@ -1069,14 +1108,15 @@ def write_route(case, slots, letter):
             "commit": K(x, "mailbag/1 commit"),
             "payload": payloads[i],
         }
-    return all_coins, s, following
+    return following
 
 
 def write_slot(terms, node, following, payload):
     """The terms are those that were read: days, nice, and what bodies come and leave."""
     after = [node] + [following[key] for key in ("key", "share", "commit", "tag")] if following else [bytes(136)]
     flags = (0 if following else LAST) + (ONION if terms["onion"] else 0) + (RECEIPT if terms["receipt"] else 0)
-    parts = after + [H("mailbag/1 load", payload), terms["arriving"], terms["leaving"], terms["end"].to_bytes(4, "big")]
+    bare = terms["onion"] and terms["arriving"] == list_hash([])
+    parts = after + [load(payload, bare), terms["arriving"], terms["leaving"], terms["end"].to_bytes(4, "big")]
     parts += [bytes([terms["nice"], flags]), terms["hold"].to_bytes(4, "big"), bytes(14)]
     return b"".join(parts)
 
@@ -1146,6 +1186,37 @@ def read_trace(case):
     return found
 
 
+# ---- 13. Replies -----------------------------------------------------------------------------------------------------
+
+
+def answer(one_time, statement):
+    """What the one who answers hands to the first hop."""
+    salt = K(one_time, "mailbag/1 commit", statement)
+    plain = (len(statement).to_bytes(4, "big") + statement).ljust(LEAST - 32 - 16, b"\0")
+    return salt + seal(K(one_time, "mailbag/1 key", salt), plain)
+
+
+def read_reply(case):
+    """The author, at the end of his way back."""
+    hops, slots, following, payload, _ = read_hops(case)
+    need(following is None, "the way back goes on")
+    readers, coins, all_coins, xs = author_of(case)
+    one_time = coins(b"reply")
+    for x in xs:
+        payload = pay(x, payload)
+    plain = unseal(K(one_time, "mailbag/1 key", payload[:32]), payload[32:])
+    size = int.from_bytes(plain[:4], "big")
+    need(size <= 600, "longer than a statement")
+    statement = plain[4 : 4 + size]
+    need(answer(one_time, statement) == payload, "not what would be made of this statement")
+    # The same again; what comes to each hop the slots do not say.
+    again = write_blocks(slots, readers, coins, all_coins, xs, [b""] * len(xs))
+    hops[0]["routed"] |= show_routed(again | {"payload": answer(one_time, statement)})
+    for hop, s in zip(hops, all_coins):
+        hop["coins"] = s.hex()
+    return {"hops": hops, "statement": statement.hex(), "seal": one_time.hex()}
+
+
 # ---- The cases -------------------------------------------------------------------------------------------------------
 
 # How each kind is read, and its fields that are input: all others are values that have to come out. A reader may return
@@ -1163,6 +1234,7 @@ KINDS = {
     "prefix": (read_prefix, ("file",)),
     "envelope": (read_envelope, ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")),
     "route": (read_route, ("author", "author_seed", "salt")),
+    "reply": (read_reply, ("author_seed", "salt")),
     "body": (read_body, ("root", "size", "key", "body", "chunks", "cut")),
     "folder": (read_folder, ("payload",)),
     "nodekey": (read_nodekey, ("secret", "sealed", "passphrase")),

@@ -109,6 +109,7 @@ fn letter(
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: random.bytes(),
         time: 0,
+        reply: None,
         wants: Wants::default(),
         author: net.nodes[author].address.id,
         bodies: listed.iter().zip(ranges).map(body).collect(),

@@ -11,7 +11,7 @@ use mb_wire::id::NodeId;
 use mb_wire::letter::{Codec, FileMeta, Form, Frame, Kind, Letter, LetterBody};
 use mb_wire::report::{Receipt, Report, Signed};
 use mb_wire::route::{RouteError, Step, Veils};
-use mb_wire::trace::{Path, PathStep};
+use mb_wire::trace::{Path, PathStep, Trace};
 use serde::Serialize;
 
 use crate::keys::ExchangeKeys;
@@ -283,6 +283,10 @@ impl View {
                 view.route = Some(RouteView::new(&step, reader.nodes));
                 match step {
                     Step::Here(here) => (here.letter, here.frame, here.veils),
+                    Step::Returned(..) => {
+                        self.stops = Some("it holds no letter: a reply, if this node waits for one".into());
+                        return Ok(None);
+                    }
                     Step::Onward(_) => {
                         self.stops = Some("the rest is for other nodes".into());
                         return Ok(None);
@@ -399,9 +403,11 @@ impl OpenedView {
 
 impl RouteView {
     fn new(step: &Step, names: &dyn Nodes) -> RouteView {
+        let none = Trace::default();
         let (next, end, is_onion, trace) = match step {
             Step::Onward(onward) => (Some(&**onward), onward.end, onward.veils.is_some(), onward.routed.trace()),
             Step::Here(here) => (None, here.frame.end, here.veils.is_some(), &here.trace),
+            Step::Returned(returned, _) => (None, returned.end, true, &none),
         };
         let path = if trace.is_empty() { None } else { Some(trace.verify()) };
         let (path, broken) = match path {

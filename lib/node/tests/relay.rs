@@ -70,6 +70,7 @@ impl Net {
             kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
             salt: [salt; 16],
             time: 0,
+            reply: None,
             wants: Wants { trace, ..Wants::default() },
             author: author.id(),
             bodies: vec![],
@@ -127,7 +128,7 @@ impl Net {
         let key = self.actors[at].keys.find(routed.key()).expect("its key");
         match routed.open(self.id(at), key, &prefix).expect("it is sound") {
             Step::Onward(onward) => Content::Routed(Box::new(onward.routed)),
-            Step::Here(_) => panic!("it goes on"),
+            _ => panic!("it goes on"),
         }
     }
 

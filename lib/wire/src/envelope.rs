@@ -228,7 +228,7 @@ pub fn wrap(node: &NodeSecrets, wrap: &Wrap) -> Result<Vec<u8>, EnvelopeError> {
     let sig = node.sign(Label::Hop, &[&hop(&prefix, from, terms(hops, ask), &hash(Label::Hop, &[&content]))]);
     let inner = cbor::encode_secret(&Inner { ask, sig, from, hops, content: wrap.content });
     let len = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
-    if len > ENVELOPE_MOST as u64 { Err(EnvelopeError::Long(len)) } else { Ok(agreement.seal(&head, &inner)) }
+    if len > ENVELOPE_MOST as u64 { Err(EnvelopeError::Long(len)) } else { Ok(agreement.seal(&head, &inner, 0)) }
 }
 
 impl Wrap<'_> {
@@ -295,7 +295,7 @@ pub fn open<K: Borrow<ExchangeSecret>>(
     }
     let secret = find_key(prefix.tag).ok_or(EnvelopeError::NoKey(prefix.tag))?;
     let agreement = Agreement::find(secret.borrow(), Context::Envelope, to, prefix.share, &prefix.commit)?;
-    let inner = agreement.open(file, prefix.head_len)?;
+    let inner = agreement.open(file, prefix.head_len, 0)?;
     let inner: Inner<ContentItem> = cbor::decode(&inner).map_err(EnvelopeError::Inner)?;
     check_hops(inner.hops)?;
     let content_digest = hash(Label::Hop, &[&cbor::encode_secret(&inner.content)]);

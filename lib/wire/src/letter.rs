@@ -13,6 +13,7 @@ use crate::hash::{Digest, Label, hash};
 use crate::id::{LetterId, NodeId, Root};
 use crate::key::NodeSecrets;
 use crate::path::{self, PathError};
+use crate::reply::ReplyRoute;
 use crate::sign;
 use crate::size::NUMBER_MOST;
 
@@ -34,6 +35,9 @@ pub enum LetterError {
     /// More bodies than allowed.
     #[error("letter lists {0} bodies, more than the {BODIES_MOST} allowed")]
     BodyCount(usize),
+    /// A way back for a receipt that nobody wants.
+    #[error("letter has a way back and wants no receipt")]
+    Reply,
     /// A payload both inline and in bodies, or neither.
     #[error("letter's payload must lie either in it or in bodies")]
     Payload,
@@ -240,6 +244,8 @@ pub struct Letter {
     pub salt: [u8; 16],
     /// Seconds since 1970: the author's claim.
     pub time: u64,
+    /// In an onion: the way back for the recipient's receipt.
+    pub reply: Option<Box<ReplyRoute>>,
     /// What the author asks for.
     pub wants: Wants,
     /// Who signs it.
@@ -260,6 +266,8 @@ struct LetterMap {
     #[serde(with = "cbor::fixed")]
     salt: [u8; 16],
     time: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reply: Option<Box<ReplyRoute>>,
     #[serde(default, skip_serializing_if = "Wants::is_none")]
     wants: Wants,
     author: NodeId,
@@ -270,15 +278,15 @@ struct LetterMap {
 
 impl From<LetterMap> for Letter {
     fn from(map: LetterMap) -> Letter {
-        let LetterMap { v: Version, to, end, kind, salt, time, wants, author, bodies, inline } = map;
-        Letter { to, end, kind, salt, time, wants, author, bodies, inline }
+        let LetterMap { v: Version, to, end, kind, salt, time, reply, wants, author, bodies, inline } = map;
+        Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline }
     }
 }
 
 impl From<Letter> for LetterMap {
     fn from(letter: Letter) -> LetterMap {
-        let Letter { to, end, kind, salt, time, wants, author, bodies, inline } = letter;
-        LetterMap { v: Version, to, end, kind, salt, time, wants, author, bodies, inline }
+        let Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline } = letter;
+        LetterMap { v: Version, to, end, kind, salt, time, reply, wants, author, bodies, inline }
     }
 }
 
@@ -310,6 +318,14 @@ impl Letter {
         check_mode(file.mode).and(check_nanos(file.mtime.1)).map_err(LetterError::Range)?;
         if self.time > NUMBER_MOST {
             return Err(LetterError::Range("time"));
+        }
+        if let Some(reply) = &self.reply {
+            if reply.nice == 0 {
+                return Err(LetterError::Range("nice of the way back"));
+            }
+            if !self.wants.receipt {
+                return Err(LetterError::Reply);
+            }
         }
         if self.bodies.len() > BODIES_MOST {
             return Err(LetterError::BodyCount(self.bodies.len()));

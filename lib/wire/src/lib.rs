@@ -44,6 +44,8 @@ pub mod size;
 pub mod seal;
 // Hop after hop: slots, payload, veils.
 pub mod route;
+// How the recipient of an onion answers.
+pub mod reply;
 // The clear beginning of an envelope.
 mod prefix;
 // What goes back the way that a packet came.

@@ -16,6 +16,7 @@ use crate::hash::{Digest, Label, hash, keyed, lp};
 use crate::id::{KeyTag, NodeId, SlotTag};
 use crate::key::{ExchangeSecret, NodeSecrets, key_tag};
 use crate::letter::{Frame, LetterError, SignedLetter};
+use crate::reply::{Awaited, REPLY_LEN, ReplyRoute, Returned};
 use crate::seal::{Address, Agreement, Context, SEALED_LEAST, SealError};
 use crate::size;
 use crate::trace::{Trace, TraceError};
@@ -26,10 +27,13 @@ pub const ROUTE_MOST: usize = 8;
 /// Longest time that a slot may ask a relay to hold the packet: 7 days, in seconds.
 pub const HOLD_MOST: u32 = 7 * 86_400;
 
+/// Least bytes of an onion's payload, so that a letter with a way back looks like one without, and like what comes back.
+pub const ONION_LEAST: usize = 4096;
+
 /// Bytes of a slot.
 const SLOT_LEN: usize = 256;
 /// Bytes of a route block.
-const BLOCK_LEN: usize = SLOT_LEN * ROUTE_MOST;
+pub(crate) const BLOCK_LEN: usize = SLOT_LEN * ROUTE_MOST;
 /// Bytes of a hop's keystream over the block: the one slot of zeros that comes in behind it included.
 const STREAM_LEN: usize = BLOCK_LEN + SLOT_LEN;
 /// What says whom a slot hands on to: node, key, share, commitment, tag.
@@ -112,6 +116,11 @@ impl fmt::Debug for Veils {
     }
 }
 
+/// Puts the keystream of `key` on `bytes`, or takes it off again.
+pub(crate) fn xor_stream(key: &Digest, bytes: &mut [u8]) {
+    stream(key).apply_keystream(bytes);
+}
+
 fn stream(key: &Digest) -> ChaCha20 {
     ChaCha20::new(key.into(), &[0; 12].into())
 }
@@ -132,8 +141,12 @@ impl Agreement {
         bytes
     }
 
+    fn pay_key(&self) -> Zeroizing<Digest> {
+        self.derive(Label::Pay, &[])
+    }
+
     fn apply_to_payload(&self, payload: &mut [u8]) {
-        stream(&self.derive(Label::Pay, &[])).apply_keystream(payload);
+        xor_stream(&self.pay_key(), payload);
     }
 }
 
@@ -153,6 +166,23 @@ pub struct Routed {
     commit: Digest,
     #[serde(with = "cbor::bytes")]
     payload: Vec<u8>,
+}
+
+/// The same without payload and trace.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) key: KeyTag,
+    pub(crate) tag: SlotTag,
+    pub(crate) block: [u8; BLOCK_LEN],
+    pub(crate) share: [u8; 32],
+    pub(crate) commit: Digest,
+}
+
+impl Head {
+    pub(crate) fn with_payload(self, payload: Vec<u8>) -> Routed {
+        let Head { key, tag, block, share, commit } = self;
+        Routed { key, tag, block, share, trace: Trace::default(), commit, payload }
+    }
 }
 
 impl fmt::Debug for Routed {
@@ -182,6 +212,13 @@ struct Next {
     share: [u8; 32],
     commit: Digest,
     tag: SlotTag,
+}
+
+impl Next {
+    fn new(node: NodeId, head: &Head) -> Next {
+        let Head { key, tag, share, commit, .. } = *head;
+        Next { node, key, share, commit, tag }
+    }
 }
 
 impl Slot {
@@ -257,6 +294,8 @@ pub enum Step {
     Onward(Box<Onward>),
     /// It has come to the end of its route.
     Here(Box<Here>),
+    /// So has this one, and it holds no letter for this node: a reply, or nothing, as the error says.
+    Returned(Returned, RouteError),
 }
 
 /// A packet that goes on.
@@ -330,13 +369,21 @@ impl Routed {
         let (slot, rest) = opened.split_first_chunk().expect("a block is longer than a slot");
         let slot = Slot::from_bytes(slot)?;
         slot.check(prefix, &payload)?;
+        let is_bare = slot.is_onion && prefix.bodies.is_empty();
         if slot.is_onion && !trace.is_empty() {
             return Err(TraceError::Other.into());
         }
         keys.apply_to_payload(&mut payload);
         let Some(next) = slot.next else {
             let frame = Frame { to: own, end: slot.end, list: slot.leaving };
-            let letter = open_letter(own, secret, &payload)?;
+            let least = if slot.is_onion { ONION_LEAST } else { 0 };
+            let letter = match open_letter(own, secret, &payload, least) {
+                Ok(letter) => letter,
+                Err(error) if may_be_reply(&error) && is_bare && payload.len() == REPLY_LEN => {
+                    return Ok(Step::Returned(Returned { tag, end: slot.end, payload }, error));
+                }
+                Err(error) => return Err(error),
+            };
             let veils = slot.is_onion.then(|| Veils(keys));
             return Ok(Step::Here(Box::new(Here { letter, frame, trace, veils })));
         };
@@ -359,7 +406,10 @@ impl Routed {
 
 impl Slot {
     fn check(&self, prefix: &Prefix, payload: &[u8]) -> Result<(), RouteError> {
-        if hash(Label::Load, &[payload]) != self.load {
+        if self.is_onion && payload.len() < ONION_LEAST {
+            return Err(RouteError::Length(payload.len()));
+        }
+        if load_of(payload, self.is_onion && prefix.bodies.is_empty()) != self.load {
             return Err(RouteError::Payload);
         }
         if list_hash(prefix.bodies.iter().copied()) != self.arriving {
@@ -372,18 +422,29 @@ impl Slot {
     }
 }
 
+/// What a slot says of the payload as it comes: its hash. In an onion without bodies nothing, since who answers by one is not who
+/// made its slots; so that no relay can tell an answer from a letter, it is the same for both.
+fn load_of(payload: &[u8], is_bare: bool) -> Digest {
+    if is_bare { [0; 32] } else { hash(Label::Load, &[payload]) }
+}
+
 fn xor(bytes: &mut [u8], with: &[u8]) {
     bytes.iter_mut().zip(with).for_each(|(byte, with)| *byte ^= with);
 }
 
-fn open_letter(own: NodeId, secret: &ExchangeSecret, payload: &[u8]) -> Result<SignedLetter, RouteError> {
+/// A reply begins with something else than share and commitment.
+fn may_be_reply(error: &RouteError) -> bool {
+    matches!(error, RouteError::Seal(SealError::Commitment | SealError::LowOrder))
+}
+
+fn open_letter(own: NodeId, secret: &ExchangeSecret, payload: &[u8], least: usize) -> Result<SignedLetter, RouteError> {
     let (mut head, rest) = payload.split_at_checked(LETTER_HEAD_LEN).ok_or(RouteError::Length(payload.len()))?;
     if rest.len() < SEALED_LEAST {
         return Err(RouteError::Length(payload.len()));
     }
     let (share, commit) = (take(&mut head), take(&mut head));
     let agreement = Agreement::find(secret, Context::Letter, own, share, &commit)?;
-    Ok(SignedLetter::parse(&agreement.open(payload, LETTER_HEAD_LEN)?)?)
+    Ok(SignedLetter::parse(&agreement.open(payload, LETTER_HEAD_LEN, least)?)?)
 }
 
 /// A route that an author has chosen, with the keys of its hops: bodies are veiled before the letter is written.
@@ -409,6 +470,13 @@ pub struct Terms<'a> {
     pub receipt: bool,
     /// How many seconds each relay holds it, in their order, at most [`HOLD_MOST`]; none: not at all.
     pub holds: &'a [u32],
+}
+
+impl Terms<'_> {
+    /// Whether it is an onion without bodies.
+    fn is_bare(&self) -> bool {
+        self.is_onion && self.lists.first() == Some(&list_hash([]))
+    }
 }
 
 impl fmt::Debug for Route<'_> {
@@ -443,44 +511,64 @@ impl<'a> Route<'a> {
     /// Seals the letter for the recipient, and says to each hop what it must know. Gives what is to be handed to the first hop,
     /// and the tags of all hops, in their order.
     pub fn seal(&self, letter: &SignedLetter, terms: &Terms) -> Result<(Routed, Vec<SlotTag>), RouteError> {
-        assert_eq!(terms.lists.len(), self.hops.len() + 1, "one list for each hop to come, and the letter's");
-        assert!(terms.holds.len() < self.hops.len(), "relays hold a packet, the recipient does not");
-        let mut payload = self.seal_letter(letter)?;
-        let mut slots = Vec::with_capacity(self.hops.len());
-        for (number, (_, keys)) in self.hops.iter().enumerate().rev() {
+        let mut payload = self.seal_letter(letter, if terms.is_onion { ONION_LEAST } else { 0 })?;
+        let mut loads = Vec::with_capacity(self.hops.len());
+        for (_, keys) in self.hops.iter().rev() {
             keys.apply_to_payload(&mut payload);
-            let (load, arriving, leaving) =
-                (hash(Label::Load, &[&payload]), terms.lists[number], terms.lists[number + 1]);
-            let Terms { end, nice, is_onion, receipt, holds, .. } = *terms;
-            let hold = holds.get(number).map_or(0, |secs| (*secs).min(HOLD_MOST));
-            slots.push(Slot { next: None, load, arriving, leaving, end, nice, is_onion, receipt, hold });
+            loads.push(load_of(&payload, terms.is_bare()));
         }
-        let (mut block, mut next, mut tags) = (None, None, Vec::with_capacity(slots.len()));
-        for (slot, (address, keys)) in slots.into_iter().zip(self.hops.iter().rev()) {
-            let bytes = Slot { next, ..slot }.to_bytes();
-            let made = match block {
-                None => self.last_block(keys, &bytes),
-                Some(behind) => block_before(keys, &bytes, &behind),
-            };
-            let (node, key, tag) = (address.id, key_tag(&address.exchange), keys.slot_tag(&made));
-            tags.push(tag);
-            next = Some(Next { node, key, share: keys.share, commit: keys.commit, tag });
-            block = Some(made);
-        }
-        let (block, Next { key, share, commit, tag, .. }) = block.zip(next).expect("a route has a hop");
-        let routed = Routed { key, tag, block, share, trace: Trace::default(), commit, payload };
+        loads.reverse();
+        let (head, tags) = self.head(&loads, terms);
+        let routed = head.with_payload(payload);
         routed.check()?;
-        tags.reverse();
         Ok((routed, tags))
     }
 
-    fn seal_letter(&self, letter: &SignedLetter) -> Result<Vec<u8>, RouteError> {
+    /// A way back by these hops, of which the last is the author: what goes into the letter, what the author keeps, and the tag by
+    /// which the author knows it again. Of `terms` the bodies are none.
+    pub fn reply(&self, end: u32, nice: u8, holds: &[u32]) -> (ReplyRoute, Awaited, SlotTag) {
+        let lists = vec![list_hash([]); self.hops.len() + 1];
+        let loads = vec![load_of(&[], true); self.hops.len()];
+        let terms = Terms { end, nice, lists: &lists, is_onion: true, receipt: false, holds };
+        let (head, tags) = self.head(&loads, &terms);
+        let seal = coins(self.node, "reply", &self.salt, &[]);
+        let strip = self.hops.iter().map(|(_, keys)| keys.pay_key()).collect();
+        let last = *tags.last().expect("a route has a hop");
+        (ReplyRoute::new(end, nice, seal.clone(), head), Awaited::new(seal, strip), last)
+    }
+
+    /// What goes before the payload to the first hop, and the tags of all hops, in their order. `loads` is what the slots say of the
+    /// payload.
+    fn head(&self, loads: &[Digest], terms: &Terms) -> (Head, Vec<SlotTag>) {
+        assert_eq!(terms.lists.len(), self.hops.len() + 1, "one list for each hop to come, and the letter's");
+        assert!(terms.holds.len() < self.hops.len(), "relays hold a packet, the recipient does not");
+        let (mut behind, mut tags) = (None, Vec::with_capacity(self.hops.len()));
+        for (number, (address, keys)) in self.hops.iter().enumerate().rev() {
+            let (load, arriving, leaving) = (loads[number], terms.lists[number], terms.lists[number + 1]);
+            let Terms { end, nice, is_onion, receipt, holds, .. } = *terms;
+            let hold = holds.get(number).map_or(0, |secs| (*secs).min(HOLD_MOST));
+            let next = behind.as_ref().map(|(node, head): &(NodeId, Head)| Next::new(*node, head));
+            let slot = Slot { next, load, arriving, leaving, end, nice, is_onion, receipt, hold }.to_bytes();
+            let block = match &behind {
+                None => self.last_block(keys, &slot),
+                Some((_, head)) => block_before(keys, &slot, &head.block),
+            };
+            let (key, tag) = (key_tag(&address.exchange), keys.slot_tag(&block));
+            tags.push(tag);
+            behind = Some((address.id, Head { key, tag, block, share: keys.share, commit: keys.commit }));
+        }
+        tags.reverse();
+        let (_, head) = behind.expect("a route has a hop");
+        (head, tags)
+    }
+
+    fn seal_letter(&self, letter: &SignedLetter, least: usize) -> Result<Vec<u8>, RouteError> {
         let (to, _) = self.hops.last().expect("a route has a hop");
         let letter = cbor::encode_secret(letter);
         let parts: [&[u8]; 4] = [&lp(&to.exchange), &to.exchange, to.id.as_bytes(), &letter];
         let agreement = Agreement::new(&coins(self.node, "letter", &self.salt, &parts), Context::Letter, to)?;
         let head = [agreement.share, agreement.commit].concat();
-        Ok(agreement.seal(&head, &letter))
+        Ok(agreement.seal(&head, &letter, least))
     }
 
     /// The last hop's block: what is behind its slot looks like anything, so that it cannot tell how many hops there were.

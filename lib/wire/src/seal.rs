@@ -116,11 +116,10 @@ impl Agreement {
         Zeroizing::new(keyed(&self.extracted, label, parts))
     }
 
-    /// `head`, which is authenticated, and `inner`, sealed and filled up so that the whole is of a size class. Spent by it: a
-    /// key seals once.
-    pub(crate) fn seal(self, head: &[u8], inner: &[u8]) -> Vec<u8> {
-        let class = size::class((head.len() + inner.len() + SEALED_LEAST) as u64);
-        let mut file = vec![0; class as usize];
+    /// `head`, which is authenticated, and `inner`, sealed and filled up so that the whole is of a size class, of `least` bytes
+    /// at the least. Spent by it: a key seals once.
+    pub(crate) fn seal(self, head: &[u8], inner: &[u8], least: usize) -> Vec<u8> {
+        let mut file = vec![0; filled_len(head.len(), inner.len(), least) as usize];
         let (clear, sealed) = file.split_at_mut(head.len());
         clear.copy_from_slice(head);
         let (len, rest) = sealed.split_at_mut(4);
@@ -130,8 +129,8 @@ impl Agreement {
         file
     }
 
-    /// What is sealed behind the first `head_len` bytes of `file`.
-    pub(crate) fn open(self, file: &[u8], head_len: usize) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    /// What is sealed behind the first `head_len` bytes of `file`, which has `least` bytes at the least.
+    pub(crate) fn open(self, file: &[u8], head_len: usize, least: usize) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let (head, sealed) = file.split_at(head_len);
         let mut buf = Zeroizing::new(sealed.to_vec());
         let key = self.derive(Label::Key, &[]);
@@ -139,7 +138,7 @@ impl Agreement {
         let (len, rest) = opened.split_first_chunk::<4>().ok_or(SealError::InnerLength)?;
         let len = u32::from_be_bytes(*len) as usize;
         let (inner, padding) = rest.split_at_checked(len).ok_or(SealError::InnerLength)?;
-        let expected = size::class((head_len + len + SEALED_LEAST) as u64);
+        let expected = filled_len(head_len, len, least);
         if expected != file.len() as u64 {
             return Err(SealError::Class { expected, found: file.len() });
         }
@@ -148,4 +147,9 @@ impl Agreement {
         }
         Ok(Zeroizing::new(inner.to_vec()))
     }
+}
+
+/// How long a file is with a head and what is sealed behind it, filled up.
+fn filled_len(head_len: usize, inner_len: usize, least: usize) -> u64 {
+    size::class((head_len + inner_len + SEALED_LEAST).max(least) as u64)
 }

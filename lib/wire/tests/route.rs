@@ -66,14 +66,14 @@ impl Road {
     fn onward(&self, number: usize, routed: Routed, bodies: &[BodyName]) -> Onward {
         match self.open(number, routed, bodies).unwrap() {
             Step::Onward(onward) => *onward,
-            Step::Here(_) => panic!("hop {number} takes it for its own"),
+            _ => panic!("hop {number} takes it for its own"),
         }
     }
 
     fn here(&self, routed: Routed, bodies: &[BodyName]) -> Here {
         match self.open(self.hops.len() - 1, routed, bodies).unwrap() {
             Step::Here(here) => *here,
-            Step::Onward(_) => panic!("the last hop hands it on"),
+            _ => panic!("the last hop hands it on or finds no letter in it"),
         }
     }
 }

@@ -105,6 +105,7 @@ fn read(vector: &Json) -> Reading {
         "prefix" => prefix_only(vector),
         "envelope" => envelope(vector),
         "route" => route(vector),
+        "reply" => reply(vector),
         "body" => body(vector),
         "folder" => folder(vector),
         "nodekey" => node_key(vector),
@@ -466,6 +467,7 @@ fn route_hop(
     }
     let given = routed.trace().clone();
     match routed.open(own, &secret, &prefix).map_err(words)? {
+        Step::Returned(_, error) => Err(words(error)),
         Step::Onward(onward) => {
             let Onward { next, end, nice, receipt, hold, leaving, veils, routed, .. } = *onward;
             let slot = json!({
@@ -488,6 +490,55 @@ fn route_hop(
             }
             Ok((slot, None))
         }
+    }
+}
+
+/// The author's side of a way back: he makes it, knows his slot again, and opens what is in it.
+fn reply(vector: &Json) -> Reading {
+    let (hops, author) = (vector["hops"].as_array().unwrap(), node_of(vector, "author_seed"));
+    let mut routed = routed_of(&hops[0]["routed"]);
+    let (mut read, mut holds, mut terms) = (vec![], vec![], (0, 0));
+    let mut returned = None;
+    for hop in hops {
+        let (own, secret) = (text_of(hop, "to").parse().unwrap(), ExchangeSecret::from_random(fixed(hop, "exchange")));
+        let prefix = prefix_around(hop, own, &secret, &routed)?;
+        let mut shown = hop.clone();
+        shown["routed"] = routed_json(&routed);
+        read.push(shown);
+        match routed.clone().open(own, &secret, &prefix).map_err(words)? {
+            Step::Onward(onward) => {
+                holds.push(onward.hold);
+                terms = (onward.end, onward.nice);
+                routed = onward.routed;
+            }
+            Step::Returned(found, _) => {
+                terms.0 = found.end;
+                returned = Some(found);
+            }
+            Step::Here(_) => panic!("no letter"),
+        }
+    }
+    if let Some(slot) = hops[0].get("slot") {
+        terms.1 = number(slot, "nice") as u8;
+    }
+    let route = Route::new(&author, hops.iter().map(address_of).collect(), fixed(vector, "salt")).unwrap();
+    let (way, awaited, tag) = route.reply(terms.0, terms.1, &holds);
+    let returned = returned.expect("the last hop's");
+    assert_eq!(returned.tag, tag);
+    let statement = awaited.open(&returned).map_err(words)?;
+    assert_eq!(routed_json(&way.answer(&statement).unwrap()), hops[0]["routed"]);
+    for hop in hops {
+        assert_eq!(ExchangeSecret::from_random(fixed(hop, "coins")).public(), fixed(&hop["routed"], "share"));
+    }
+    let way: Cbor = ciborium::from_reader(&cbor::encode(&way)[..]).unwrap();
+    let seal = way.as_map().unwrap().iter().find(|(key, _)| key.as_text() == Some("seal")).unwrap().1.as_bytes();
+    Ok(json!({"hops": read, "statement": hex(statement), "seal": hex(seal.unwrap())}))
+}
+
+fn address_of(hop: &Json) -> Address {
+    Address {
+        id: text_of(hop, "to").parse().unwrap(),
+        exchange: ExchangeSecret::from_random(fixed(hop, "exchange")).public(),
     }
 }
 
@@ -518,11 +569,7 @@ fn open_file(body: &LetterBody, mut file: Vec<u8>) -> Json {
 /// The author's side of the library makes the same, where all slots say the same.
 fn route_made_anew(vector: &Json) {
     let (hops, author) = (vector["hops"].as_array().unwrap(), node_of(vector, "author_seed"));
-    let address = |hop: &Json| Address {
-        id: text_of(hop, "to").parse().unwrap(),
-        exchange: ExchangeSecret::from_random(fixed(hop, "exchange")).public(),
-    };
-    let route = Route::new(&author, hops.iter().map(address).collect(), fixed(vector, "salt")).unwrap();
+    let route = Route::new(&author, hops.iter().map(address_of).collect(), fixed(vector, "salt")).unwrap();
     let slots: Vec<&Json> = hops.iter().map(|hop| &hop["slot"]).collect();
     let (last, relays) = slots.split_last().unwrap();
     let mut lists: Vec<[u8; 32]> = slots.iter().map(|slot| fixed(slot, "arriving")).collect();
@@ -562,6 +609,9 @@ fn letter_json(id: LetterId, letter: &Letter) -> Json {
     if letter.wants != Wants::default() {
         out["wants"] = json!(u8::from(letter.wants));
     }
+    if let Some(way) = &letter.reply {
+        out["reply"] = json!(hex(cbor::encode(way)));
+    }
     out
 }
 
@@ -582,6 +632,7 @@ fn letter_of(json: &Json) -> Letter {
         kind: Kind::File(FileMeta { form, mode: number(file, "mode") as u32, path: bytes(file, "path"), mtime }),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
+        reply: json["reply"].as_str().map(|way| cbor::decode(&unhex(way)).unwrap()),
         wants: json["wants"].as_u64().map_or(Wants::default(), |wants| (wants as u8).try_into().unwrap()),
         author: text_of(json, "author").parse().unwrap(),
         bodies: json["bodies"].as_array().unwrap().iter().map(body).collect(),

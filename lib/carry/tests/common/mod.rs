@@ -78,6 +78,7 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report.pdf".to_vec(), mtime: (7, 8) }),
         salt: [number; 16],
         time: 1_700_000_000,
+        reply: None,
         wants: Wants::default(),
         author: north.id(),
         bodies: listed.collect(),

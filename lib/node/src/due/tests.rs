@@ -81,6 +81,7 @@ fn envelope(to: &KnownNode, nice: u8) -> Vec<u8> {
         kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report".to_vec(), mtime: (0, 0) }),
         salt: [nice; 16],
         time: TEN,
+        reply: None,
         wants: Wants::default(),
         author: author.id(),
         bodies: Vec::new(),

@@ -183,6 +183,7 @@ impl Sender<'_> {
             kind: Kind::File(self.meta(source, way.to)?),
             salt: self.random_bytes()?,
             time: self.now,
+            reply: None,
             wants: Wants { receipt: way.receipt, trace: way.trace },
             author: self.secrets.id(),
             bodies: bodies.iter().map(|body| body.entry.clone()).collect(),

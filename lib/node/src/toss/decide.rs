@@ -370,6 +370,7 @@ fn look_inside<'a>(
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
                 Step::Here(here) => Task::Deliver(deliver(*here, known, from, word)?),
+                Step::Returned(_, error) => return Err(error.into()),
                 Step::Onward(onward) => {
                     *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into() });
                     Task::Relay(relay(*onward, from, hops, known)?)

@@ -102,6 +102,7 @@ impl Draft {
             kind: Kind::File(file),
             salt: [0x5a; 16],
             time: 1_700_000_001,
+            reply: None,
             wants: Wants::default(),
             author: node(ALICE).id(),
             bodies: vec![],
@@ -143,7 +144,7 @@ impl Draft {
     }
 
     fn letter_map(&self) -> Map {
-        let Letter { to, end, kind: Kind::File(file), salt, time, wants, author, bodies, inline } = &self.letter;
+        let Letter { to, end, kind: Kind::File(file), salt, time, reply, wants, author, bodies, inline } = &self.letter;
         let form = if file.form == Form::Plain { "plain" } else { "folder" };
         let file = map([
             ("form", text(form)),
@@ -165,6 +166,7 @@ impl Draft {
             ("bodies", list(bodies)),
         ]);
         inline.iter().for_each(|payload| set(&mut letter, "inline", bytes(payload)));
+        reply.iter().for_each(|way| set(&mut letter, "reply", ciborium::Value::serialized(way).expect("it encodes")));
         if *wants != Wants::default() {
             set(&mut letter, "wants", int(u8::from(*wants)));
         }
@@ -401,6 +403,9 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
     }
     if letter.wants != Wants::default() {
         out["wants"] = json!(u8::from(letter.wants));
+    }
+    if let Some(way) = &letter.reply {
+        out["reply"] = json!(hex(mb_wire::cbor::encode(way)));
     }
     out
 }

@@ -8,7 +8,10 @@ use super::build::{Map, Vector, bad, beyond_order, bytes, cbor, entry, inside, i
 use super::draft::{ALICE, CAROL, Draft, Stage, id, listed, node};
 
 pub fn all() -> Vec<Vector> {
-    [fields(), files(), paths(), bodies(), lists(), spellings(), signatures()].into_iter().flatten().collect()
+    [fields(), ways_back(), files(), paths(), bodies(), lists(), spellings(), signatures()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn edited(name: &str, what: &str, reason: &str, draft: &Draft, edit: &dyn Fn(Stage)) -> Vector {
@@ -25,6 +28,36 @@ fn mapped(name: &str, what: &str, reason: &str, change: &dyn Fn(&mut Map)) -> Ve
 
 fn value(name: &str, what: &str, reason: &str, key: &str, value: Value) -> Vector {
     mapped(name, what, reason, &|m| set(m, key, value.clone()))
+}
+
+/// What no reader of a letter takes for a way back.
+fn ways_back() -> Vec<Vector> {
+    let way = super::road::Road::reply(2, b"").way_back();
+    let letter = |name, what, reason, wants: u8, change: &dyn Fn(&mut Map)| {
+        mapped(name, what, reason, &|m| {
+            if wants > 0 {
+                set(m, "wants", int(wants));
+            }
+            set(m, "reply", Value::serialized(&way).expect("it encodes"));
+            change(inside(m, "reply"));
+        })
+    };
+    vec![
+        letter("letter_reply_unwanted", "a way back, and no receipt is wanted", "wants no receipt", 0, &|_| {}),
+        letter("letter_reply_for_trace", "a way back, and only a trace is wanted", "wants no receipt", 2, &|_| {}),
+        letter("letter_reply_nice_0", "a way back with a nice of 0", "out of range", 1, &|m| set(m, "nice", int(0))),
+        letter("letter_reply_block_2047", "a way back whose block is too short", "wrong form", 1, &|m| {
+            set(m, "block", bytes(vec![1; 2047]));
+        }),
+        letter("letter_reply_seal_31", "a way back whose key is too short", "wrong form", 1, &|m| {
+            set(m, "seal", bytes([1; 31]));
+        }),
+        letter("letter_reply_no_end", "a way back without its day", "missing field", 1, &|m| remove(m, "end")),
+        letter("letter_reply_unknown_key", "a way back with a key that is not known", "unknown field", 1, &|m| {
+            set(m, "extra", int(1));
+        }),
+        value("letter_reply_null", "null in the place of no way back", "deterministic", "reply", Value::Null),
+    ]
 }
 
 fn fields() -> Vec<Vector> {

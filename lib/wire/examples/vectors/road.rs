@@ -10,10 +10,12 @@ use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{KeyTag, LetterId};
 use mb_wire::key::{ExchangeSecret, key_tag};
 use mb_wire::letter::{Codec, LetterBody};
+use mb_wire::reply::{REPLY_LEN, ReplyRoute};
+use mb_wire::route::ONION_LEAST;
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
-use super::build::{Map, aead_seal, bytes, cbor, hex, list, map, set};
+use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, set};
 use super::draft::{ALICE, BOB, BOB_EXCHANGE, Draft, Stage, extract, id, letter, node, schedule_parts};
 
 const SLOT_LEN: usize = 256;
@@ -114,6 +116,8 @@ pub struct Road {
     files: Vec<Vec<u8>>,
     /// What these hold.
     payloads: Vec<Vec<u8>>,
+    /// In a reply: what is answered; there is no letter then.
+    statement: Option<Vec<u8>>,
 }
 
 /// What came out.
@@ -219,7 +223,31 @@ impl Road {
             trace: vec![],
             files: vec![],
             payloads: vec![],
+            statement: None,
         }
+    }
+
+    /// What is answered by a way back of this many hops.
+    pub fn reply(hops: usize, statement: &[u8]) -> Road {
+        Road { statement: Some(statement.to_vec()), ..Road::onion(hops, &[]) }
+    }
+
+    /// The way back as it lies in a letter.
+    pub fn way_back(&self) -> ReplyRoute {
+        let made = self.make();
+        let Routed { key, tag, block, share, commit, .. } = made.routed(0);
+        let Terms { end, nice, .. } = self.terms[0];
+        let way = map([
+            ("end", int(end)),
+            ("key", bytes(key.as_bytes())),
+            ("tag", bytes(tag)),
+            ("nice", int(nice)),
+            ("seal", bytes(seal())),
+            ("block", bytes(block)),
+            ("share", bytes(share)),
+            ("commit", bytes(commit)),
+        ]);
+        mb_wire::cbor::decode(&cbor(&Value::Map(way))).expect("a way back")
     }
 
     /// The same as an onion, with bodies that hold these payloads.
@@ -262,14 +290,22 @@ impl Road {
         };
         let all_keys: Vec<Keys> = (0..count).map(|number| Keys::new(number, &|turn| at_hop(number, turn))).collect();
         let files = self.veiled(&all_keys);
-        let (letter_coins, letter_id, payload) = self.payload(edit);
+        let (letter_coins, letter_id, mut payload) = match &self.statement {
+            None => self.payload(edit),
+            Some(statement) => ([0; 32], LetterId::from_bytes([0; 32]), sealed_reply(statement, edit)),
+        };
+        if self.statement.is_some() {
+            // So that all keystreams off it is what the first hop gets.
+            all_keys.iter().for_each(|keys| xor(&mut payload, &stream(keys.key(Label::Pay), REPLY_LEN)));
+        }
         let (mut hops, mut behind): (Vec<Hop>, Option<Routed>) = (vec![], None);
         for (number, keys) in all_keys.iter().enumerate().rev() {
             let mut payload = behind.as_ref().map_or(&payload, |routed| &routed.payload).clone();
             let pay = stream(keys.key(Label::Pay), payload.len());
             xor(&mut payload, &pay);
             at_hop(number, Turn::Arriving(&mut payload));
-            let load = hash(Label::Load, &[&payload]);
+            let is_bare = self.is_onion && self.files.is_empty();
+            let load = if is_bare { [0; 32] } else { hash(Label::Load, &[&payload]) };
             let [arriving, leaving] = [&files[number], &files[number + 1]].map(|files| self.names(files));
             let mut slot = self.slot(number, behind.as_ref(), &load, [&arriving, &leaving]);
             at_hop(number, Turn::Slot(&mut slot));
@@ -329,7 +365,9 @@ impl Road {
         edit(Turn::LetterCommit(&mut commit));
         let head = [share, commit].concat();
         let mut plain = [&(signed.len() as u32).to_be_bytes(), signed.as_slice()].concat();
-        plain.resize(class((head.len() + plain.len() + 16) as u64) as usize - head.len() - 16, 0);
+        let least = if self.is_onion { ONION_LEAST } else { 0 };
+        let len = class((head.len() + plain.len() + 16).max(least) as u64) as usize;
+        plain.resize(len - head.len() - 16, 0);
         edit(Turn::Plain(&mut plain));
         let mut nonce = [0; 12];
         edit(Turn::Nonce(&mut nonce));
@@ -360,6 +398,25 @@ impl Road {
         slot[238..242].copy_from_slice(&hold.to_be_bytes());
         slot
     }
+}
+
+/// The one-time key of a way back.
+fn seal() -> [u8; 32] {
+    coins("reply", &[])
+}
+
+/// What is answered, as the first hop gets it.
+fn sealed_reply(statement: &[u8], edit: &dyn Fn(Turn)) -> Vec<u8> {
+    let mut plain = [&(statement.len() as u32).to_be_bytes(), statement].concat();
+    plain.resize(REPLY_LEN - 32 - 16, 0);
+    edit(Turn::Plain(&mut plain));
+    let mut salt = keyed(&seal(), Label::Commit, &[statement]);
+    edit(Turn::LetterCommit(&mut salt));
+    let mut nonce = [0; 12];
+    edit(Turn::Nonce(&mut nonce));
+    let mut payload = [&salt[..], &aead_seal(&keyed(&seal(), Label::Key, &[&salt]), nonce, &[], &plain)].concat();
+    edit(Turn::Payload(&mut payload));
+    payload
 }
 
 fn last_block(keys: &Keys, slot: &[u8; SLOT_LEN], filler: &[u8]) -> [u8; BLOCK_LEN] {
@@ -433,6 +490,30 @@ impl Made {
         });
         if self.road.is_onion {
             all["plain"] = self.road.payloads.iter().map(hex).collect();
+        }
+        all
+    }
+
+    /// What all hops of a way back are given, with its author's secrets, and, where it is right, what they find.
+    pub fn answered(&self, is_good: bool) -> Json {
+        let hop = |number: usize| {
+            let mut hop = self.hop_input(number);
+            if is_good {
+                hop["slot"] = self.slot(number);
+                hop["coins"] = json!(hex(self.hops[number].coins));
+            } else if number > 0 {
+                ["routed", "files"].iter().for_each(|key| drop(hop.as_object_mut().expect("an object").remove(*key)));
+            }
+            hop
+        };
+        let mut all = json!({
+            "hops": (0..self.hops.len()).map(hop).collect::<Vec<_>>(),
+            "author_seed": hex([ALICE; 32]),
+            "salt": hex(SALT),
+        });
+        if is_good {
+            all["statement"] = json!(hex(self.road.statement.as_ref().expect("a reply")));
+            all["seal"] = json!(hex(seal()));
         }
         all
     }

@@ -13,7 +13,19 @@ use super::envelopes::pattern;
 use super::road::{Road, Routed, Terms, Turn, hop_exchange};
 
 pub fn all() -> Vec<Vector> {
-    let opened = [goods(), onions(), readers(), shares(), blocks(), slots(), payloads(), bodies(), onions_bad()];
+    let opened = [
+        goods(),
+        onions(),
+        replies(),
+        replies_bad(),
+        readers(),
+        shares(),
+        blocks(),
+        slots(),
+        payloads(),
+        bodies(),
+        onions_bad(),
+    ];
     let sealed = [seals(), fillings(), letters(), lists()];
     opened.into_iter().chain(sealed).flatten().collect()
 }
@@ -99,7 +111,75 @@ fn onions() -> Vec<Vector> {
     let mut held = Road::onion(3, &[&pattern(300)]);
     held.terms[1].hold = 86_400;
     let held = good("onion_held", "route", "an onion that its second relay holds for a day", held.make().all());
-    (2..=8).map(onion).chain([held]).collect()
+    let mut answerable = Road::onion(3, &[]);
+    answerable.draft.letter.reply = Some(Box::new(Road::reply(3, b"").way_back()));
+    answerable.draft.letter.wants = 1.try_into().expect("1 to 3");
+    let what = "an onion whose letter holds a way back";
+    let answerable = good("onion_with_way_back", "route", what, answerable.make().all());
+    let mut long = Road::onion(2, &[]);
+    long.draft.letter.inline = Some(pattern(5_000));
+    let long = good("onion_payload_padme", "route", "an onion's payload of a Padmé size", long.make().all());
+    (2..=8).map(onion).chain([held, answerable, long]).collect()
+}
+
+/// Any statement will do: who reads a reply does not look into it.
+fn replies() -> Vec<Vector> {
+    let by_hops = |hops: usize| {
+        let (name, what) = (format!("reply_hops_{hops}"), format!("a reply by a way back of {hops} hops"));
+        good(&name, "reply", &what, Road::reply(hops, &pattern(180 + hops)).make().answered(true))
+    };
+    let mut held = Road::reply(3, &pattern(9));
+    [604_800, 5].into_iter().zip(&mut held.terms).for_each(|(hold, terms)| terms.hold = hold);
+    let cases = [
+        ("reply_longest", "a reply of 600 bytes", Road::reply(2, &pattern(600))),
+        ("reply_empty", "a reply of no bytes", Road::reply(2, &[])),
+        ("reply_held", "a reply that two relays hold", held),
+    ];
+    let made = cases.into_iter().map(|(name, what, road)| good(name, "reply", what, road.make().answered(true)));
+    (1..=8).map(by_hops).chain(made).collect()
+}
+
+/// What no relay can see, and the author refuses.
+fn replies_bad() -> Vec<Vector> {
+    let reply_of = |len: usize, name, what, reason, edit: &dyn Fn(Turn)| {
+        bad(name, "reply", what, reason, Road::reply(3, &pattern(len)).make_with(0, edit).answered(false))
+    };
+    let reply = |name, what, reason, edit: &dyn Fn(Turn)| reply_of(200, name, what, reason, edit);
+    let altered = |name, what, change: &dyn Fn(&mut Vec<u8>)| {
+        reply(name, what, "reply does not open", &|turn| {
+            if let Turn::Routed(routed) = turn {
+                change(&mut routed.payload);
+            }
+        })
+    };
+    let plain = |name, what, reason, change: &dyn Fn(&mut Vec<u8>)| {
+        reply(name, what, reason, &|turn| {
+            if let Turn::Plain(plain) = turn {
+                change(plain);
+            }
+        })
+    };
+    vec![
+        altered("reply_salt_bit", "a bit of the salt altered on the way", &|p| p[0] ^= 1),
+        altered("reply_first_bit", "a bit of what is sealed altered on the way", &|p| p[32] ^= 1),
+        altered("reply_last_bit", "a bit of the cipher's tag altered on the way", &|p| p[4095] ^= 1),
+        altered("reply_noise", "something else in the reply's place", &|p| p.fill(7)),
+        reply("reply_nonce", "a nonce that is not zero", "reply does not open", &|turn| {
+            if let Turn::Nonce(nonce) = turn {
+                nonce[0] = 1;
+            }
+        }),
+        reply("reply_other_salt", "a salt that does not come from the statement", "not in its one form", &|turn| {
+            if let Turn::LetterCommit(salt) = turn {
+                salt[0] ^= 1;
+            }
+        }),
+        plain("reply_padding", "padding that is not zero", "not in its one form", &|p| {
+            p.last_mut().into_iter().for_each(|last| *last = 1);
+        }),
+        plain("reply_length_beyond", "n goes beyond the end", "more than the 600 allowed", &|p| p[0] = 0x80),
+        reply_of(601, "reply_601_bytes", "a reply that is too long", "more than the 600 allowed", &|_| {}),
+    ]
 }
 
 /// A plain route of a relay and a recipient, with one thing done wrong at hop `at`, which reads it.
@@ -496,7 +576,30 @@ fn onions_bad() -> Vec<Vector> {
         bad("onion_bodies_swapped", "route", "two bodies exchanged on the way", "bodies are not those", swapped),
         bad("onion_file_other", "route", "another file than the body that is listed", "bodies are not those", altered),
         results_other(),
+        bare(
+            "onion_with_load",
+            "an onion without bodies whose slot hashes the payload",
+            "payload was altered",
+            &|turn| {
+                if let Turn::Slot(slot) = turn {
+                    slot[136..168].fill(7);
+                }
+            },
+        ),
+        bare("onion_payload_2048", "an onion's payload that is too short", "no payload under way has 2048", &|turn| {
+            if let Turn::Arriving(payload) = turn {
+                payload.truncate(2048);
+            }
+        }),
+        onion_for(0, "onion_without_load", "zeros for a payload's hash, and bodies", "payload was altered", &|s| {
+            s[136..168].fill(0);
+        }),
     ]
+}
+
+/// The first hop of an onion without bodies.
+fn bare(name: &str, what: &str, reason: &str, edit: &dyn Fn(Turn)) -> Vector {
+    bad(name, "route", what, reason, Road::onion(2, &[]).make_with(0, edit).input(0))
 }
 
 /// Slot and letter agree on bodies that do not come out.

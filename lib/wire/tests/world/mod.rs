@@ -35,6 +35,7 @@ impl World {
             kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report.pdf".to_vec(), mtime: (7, 8) }),
             salt: [4; 16],
             time: 1_700_000_000,
+            reply: None,
             wants: Wants::default(),
             author: self.alice.id(),
             bodies: vec![],
