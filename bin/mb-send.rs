@@ -67,7 +67,7 @@ struct Args {
     once: Option<String>,
 
     /// Ask for word of how far it has come; mb-stat PACKET shows it
-    #[arg(long, conflicts_with = "onion")]
+    #[arg(long)]
     receipt: bool,
 
     /// Each node on the way signs that it had it; mb-cat --path shows it to the recipient
@@ -153,6 +153,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let sender = Sender {
         spool: &spool,
         secrets: &secrets,
+        itself: home.itself(),
         random: &mb_cli::random,
         now,
         today: day::today(&spool, now)?.day,

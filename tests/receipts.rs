@@ -146,22 +146,6 @@ fn a_lost_receipt_does_no_harm() {
     assert_eq!(names(&far.spool.join("incoming/north")), ["file"]);
 }
 
-#[test]
-fn an_onion_leaves_no_way_back() {
-    let yard = Yard::new(&["north", "b", "far"]);
-    let file = yard.world.write("out/file", "x");
-    let send = |options: &[&str]| yard.node("north").command(["mb-send"]).args(options).arg(&file).run();
-    send(&["--receipt", "--onion", "--via", "b", "-t", "far"]).fails(64);
-    yard.set("north", "far", "[send]\nreceipt = true");
-    send(&["--onion", "--via", "b", "-t", "far"]).ok();
-    yard.round(&["north", "b", "far", "b", "north"]);
-    for node in &yard.nodes {
-        for other in &yard.nodes {
-            assert!(!node.spool.join(other.id()).join("way").exists(), "{} of {}", node.name, other.name);
-        }
-    }
-}
-
 fn receipt(about: Mark, stage: Stage, time: u64) -> Receipt {
     Receipt { about, stage, why: if stage == Stage::Refused { "no".into() } else { String::new() }, time }
 }

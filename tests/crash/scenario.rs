@@ -148,6 +148,19 @@ const SEND_BY_EAST: &[&str] = &[
 ];
 const SEND_ONION: &[&str] =
     &["mb-send", "--threads", "1", "--onion", "--via", "east", "-t", "south", "@/files/small.txt", "@/files/big.bin"];
+const SEND_ONION_RECEIPT: &[&str] = &[
+    "mb-send",
+    "--threads",
+    "1",
+    "--onion",
+    "--receipt",
+    "--via",
+    "east",
+    "-t",
+    "south",
+    "@/files/small.txt",
+    "@/files/big.bin",
+];
 const SEND_RECEIPT: &[&str] = &[
     "mb-send",
     "--threads",
@@ -496,6 +509,23 @@ pub fn all() -> Vec<Scenario> {
             )
         },
         Scenario {
+            prepare: east_is_a_relay,
+            end: north_heard_from_south,
+            ..story(
+                "an onion's receipt comes back as an onion",
+                vec![
+                    Step::User(use_stick),
+                    all_or_nothing("north", SEND_ONION_RECEIPT),
+                    then("north", OUT),
+                    then("east", VISIT_ALL),
+                    tried("south", VISIT_ALL),
+                    tried("east", VISIT_ALL),
+                    tried("north", VISIT),
+                ],
+                SMALL_AND_BIG,
+            )
+        },
+        Scenario {
             prepare: south_by_two_roads,
             ..story(
                 "nobody comes for it on the first road",
@@ -732,15 +762,8 @@ fn west_is_a_node(yard: &Yard) -> Vec<String> {
 
 /// Whoever dies on the way back loses no receipt: only a power cut may. And the path of what was delivered is known.
 fn both_ends_know_how_it_came(yard: &Yard) -> Vec<String> {
-    let told = |node: &'static str, folder: &str, words: &[&str]| -> Vec<String> {
-        let files = crate::yard::files_below(&yard.path(format!("{node}/spool")));
-        let is_there = |path: &&std::path::PathBuf| path.iter().any(|part| part == folder);
-        let names = files.iter().filter(is_there).filter_map(|path| path.file_name()?.to_str());
-        let packets = names.filter(|name| !name.contains('.'));
-        packets.map(|packet| yard.command(node, &[words, &[packet]].concat()).run().to_string()).collect()
-    };
-    let receipts = told("north", "way", &["mb-stat"]);
-    let paths = told("south", "path", &["mb-cat", "--path"]);
+    let receipts = told(yard, "north", "way", &["mb-stat"]);
+    let paths = told(yard, "south", "path", &["mb-cat", "--path"]);
     // What was written down for a packet that was never sent stays until its last day.
     let is_delivered = |told: &&String| told.contains(" handed ") && told.contains(" delivered ");
     let is_path = |told: &&String| told.contains("north east ") && told.contains("east south ");
@@ -758,6 +781,26 @@ fn north_knows_that_it_has_ended(yard: &Yard) -> Vec<String> {
     let told: Vec<String> = told.collect();
     let is_well = told.len() == 2 && told.iter().all(|told| told.contains(" way east expired "));
     if is_well { Vec::new() } else { vec![format!("north knows {told:?}")] }
+}
+
+/// What a program says of each packet that a folder of a node's spool knows.
+fn told(yard: &Yard, node: &'static str, folder: &str, words: &[&str]) -> Vec<String> {
+    let files = crate::yard::files_below(&yard.path(format!("{node}/spool")));
+    let is_there = |path: &&std::path::PathBuf| path.iter().any(|part| part == folder);
+    let names = files.iter().filter(is_there).filter_map(|path| path.file_name()?.to_str());
+    let packets = names.filter(|name| !name.contains('.'));
+    packets.map(|packet| yard.command(node, &[words, &[packet]].concat()).run().to_string()).collect()
+}
+
+/// Both packets are known to be delivered, and what opened the replies has gone, but for what was written down for a packet that was
+/// never sent.
+fn north_heard_from_south(yard: &Yard) -> Vec<String> {
+    let receipts = told(yard, "north", "way", &["mb-stat"]);
+    let delivered = receipts.iter().filter(|told| told.contains(" delivered ")).count();
+    let awaited = crate::yard::files_below(&yard.path("north/spool/self")).into_iter();
+    let awaited = awaited.filter(|path| path.iter().any(|part| part == "reply")).count();
+    let is_well = delivered == 2 && awaited + delivered == receipts.len();
+    if is_well { Vec::new() } else { vec![format!("north waits for {awaited} and knows {receipts:?}")] }
 }
 
 fn south_knows_only_the_hub(yard: &Yard) -> Vec<String> {

@@ -170,7 +170,7 @@ impl World {
                     place.rx.push(packet);
                 }
                 Task::Relay(relay) => place.relay(relay, from, &packet, sent, net, at),
-                Task::Confirm(_) | Task::Report(_) => panic!("nobody asked"),
+                Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("nobody asked"),
             }
         }
     }

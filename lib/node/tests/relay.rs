@@ -155,7 +155,7 @@ fn taken(decision: Decision<'_>) -> Accepted<'_> {
 fn tag(accepted: &Accepted) -> SlotTag {
     match &accepted.task {
         Task::Relay(relay) => relay.tag,
-        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => panic!("it is for this node"),
+        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("it is for this node"),
     }
 }
 
@@ -244,7 +244,7 @@ fn the_same_packet_goes_on_as_the_same_packet() {
     let content = net.routed(&[1, 2], &[]);
     let made = |decision| match taken(decision).task {
         Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[], 7).expect("it fits"),
-        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => panic!("it is for node 2"),
+        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("it is for node 2"),
     };
     let one = made(net.hand(0, 1, &content, |_| {}));
     assert_eq!(one, made(net.hand(0, 1, &content, |w| (w.nice, w.end) = (1, END - 5))));

@@ -5,7 +5,7 @@ use mb_wire::id::{NodeId, PacketId};
 
 use crate::durable;
 use crate::layout::{FILE_MODE, Spool, days};
-use crate::run::remove_tree;
+use crate::run::forget_days;
 
 /// The folder's name.
 pub const COMPLAINTS: &str = "complaints";
@@ -38,8 +38,7 @@ pub fn of(spool: &Spool, node: &NodeId) -> durable::Result<u64> {
 pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
     for node in spool.nodes()? {
         let Some(folder) = spool.find(&[&node.to_string(), COMPLAINTS])? else { continue };
-        let old = days(&folder)?.into_iter().filter(|day| day.saturating_add(DAYS) < today);
-        old.into_iter().try_for_each(|day| remove_tree(&folder, day.to_string().as_ref()))?;
+        forget_days(&folder, |day| day.saturating_add(DAYS) < today)?;
     }
     Ok(())
 }

@@ -49,6 +49,8 @@ pub mod relayed;
 mod record;
 /// Where packets came from, for what is said of them.
 pub mod way;
+/// What may come back of onions.
+pub mod replies;
 /// Exactly-once delivery of staged files.
 pub mod deliver;
 /// Letters of which whole files were delivered though bodies are missing.

@@ -10,7 +10,7 @@ use crate::barrier::Barrier;
 use crate::durable;
 use crate::layout::{Spool, days};
 use crate::record;
-use crate::run::{Run, remove_tree};
+use crate::run::{Run, forget_days};
 
 /// The folder's name, in `self/`.
 pub const PATH: &str = "path";
@@ -65,7 +65,8 @@ pub fn find(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Came>> {
 
 /// Forgets what ended before `today`.
 pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
-    let Some(paths) = spool.find(&["self", PATH])? else { return Ok(()) };
-    let old = days(&paths)?.into_iter().filter(|day| *day < today);
-    old.into_iter().try_for_each(|day| remove_tree(&paths, day.to_string().as_ref()))
+    match spool.find(&["self", PATH])? {
+        Some(paths) => forget_days(&paths, |day| day < today),
+        None => Ok(()),
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use data_encoding::Specification;
 
 use crate::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
-use crate::layout::{DIR_MODE, FILE_MODE, Spool};
+use crate::layout::{DIR_MODE, FILE_MODE, Spool, days};
 
 /// How often a run is begun anew when somebody who cleans up was faster.
 const TRIES: usize = 8;
@@ -188,6 +188,12 @@ pub fn remove_tree(dir: &DirRef, name: &OsStr) -> durable::Result<()> {
         }
     }
     gone(dir.remove_dir(name))
+}
+
+/// Removes the folders in `dir` that are called after an old day.
+pub fn forget_days(dir: &DirRef, is_old: impl Fn(u32) -> bool) -> durable::Result<()> {
+    let old = days(dir)?.into_iter().filter(|day| is_old(*day));
+    old.into_iter().try_for_each(|day| remove_tree(dir, day.to_string().as_ref()))
 }
 
 /// Takes "there is no such name" for success.

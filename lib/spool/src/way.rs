@@ -1,5 +1,5 @@
 //! `NODE/way/`: of packets that are handed to NODE, where they came from, or that they are ours and we want to hear of them; so
-//! that reports find their way back. Not of onions.
+//! that reports find their way back. Of onions only if they are ours: their relays hear nothing (`replies.rs`).
 //!
 //! `PKT` is a record; `PKT.n`, of a packet of ours, the newest receipt by its hop of number n, and of somebody else's, a report that was
 //! passed on, or, of number [`STALLED`], nothing but that its author was told that it stalls. `self/handed/PKT` says that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.

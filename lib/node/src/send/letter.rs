@@ -4,16 +4,17 @@ use mb_spool::roads::{Road, Roads};
 use mb_spool::way::{AFTER_DAYS, Hop, Origin, Record};
 use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, list_hash, wrap};
 use mb_wire::hash::Digest;
-use mb_wire::id::{Mark, NodeId};
+use mb_wire::id::{Mark, NodeId, SlotTag};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody, Wants};
+use mb_wire::reply::{Awaited, ReplyRoute};
 use mb_wire::route::{Route, RouteError, Terms};
 use mb_wire::trace::Trace;
 use zeroize::Zeroizing;
 
 use super::pack::{Packed, PackedBody};
 use super::source::Source;
-use super::{MOST_SHARING, MOST_TTL, Options, Recipient, SendError, Sender};
+use super::{MOST_SHARING, MOST_TTL, Onion, Options, Recipient, SendError, Sender};
 use crate::config::{Keep, KnownNode};
 use crate::way::ONION_DAYS;
 
@@ -27,8 +28,23 @@ pub struct Addressed {
     pub bodies: Vec<String>,
     /// Who may say something of it, where word of it is wanted.
     pub way: Option<Record>,
+    /// What opens what the recipient of an onion answers.
+    pub back: Option<Back>,
     /// By which other roads it could go.
     pub roads: Option<Roads>,
+}
+
+/// The way back of one onion.
+#[derive(Clone)]
+pub struct Back {
+    /// Its last day.
+    pub day: u32,
+    /// By which tag the answer is known.
+    pub tag: SlotTag,
+    /// What opens it.
+    pub keys: Awaited,
+    /// What lies in the letter.
+    route: ReplyRoute,
 }
 
 /// How one packet goes to one recipient.
@@ -50,6 +66,8 @@ pub struct Way<'a> {
     trace: bool,
     /// How many seconds each relay holds it.
     holds: Vec<u32>,
+    /// In an onion of which word is wanted: by which way.
+    back: Option<Back>,
     /// Other ways for the same letter.
     others: Vec<Way<'a>>,
 }
@@ -95,25 +113,43 @@ impl Sender<'_> {
     }
 
     fn way_by<'a>(&self, to: &'a Recipient<'a>, via: &[&KnownNode], options: &Options) -> Result<Way<'a>, SendError> {
-        let (hops, latest) = self.hops(to.node, via)?;
+        let (hops, mut latest) = self.hops(to.node, via)?;
         let (mut end, mut nice) = (self.end(to, options), options.nice.unwrap_or(to.node.send.nice));
         let mut holds = Vec::new();
         let onion = options.onion.as_ref().filter(|_| hops.len() > 1);
+        // To ourselves there is no way back.
+        let is_ours = to.node.id() == self.spool.own();
+        let receipt = (options.receipt || to.node.send.receipt) && !is_ours;
+        let mut back = None;
         if let Some(onion) = onion {
+            // The same nodes backwards, so that the answer goes to whom its writer has the onion from; and the same days, as
+            // nothing shall tell it from a letter.
+            let homeward: Vec<&KnownNode> = via.iter().rev().copied().collect();
+            let homeward = if receipt { Some(self.hops(self.itself, &homeward)?) } else { None };
+            latest = homeward.iter().fold(latest, |latest, (_, their)| latest.min(*their));
             (end, nice) = (coarse_end(end, latest), coarse_nice(nice));
             if end < self.today {
                 return Err(SendError::EndsSoon(to.node.name.clone()));
             }
-            holds = via.iter().map(|_| self.hold(onion.delay)).collect::<Result<_, _>>()?;
+            holds = self.holds(via.len(), onion)?;
+            back = match homeward {
+                Some((hops, _)) => Some(self.back(to, hops, end, nice, &self.holds(via.len(), onion)?)?),
+                None => None,
+            };
         }
         let salt = Zeroizing::new(self.random_bytes()?);
-        let is_ours = to.node.id() == self.spool.own();
-        // An onion leaves no way back, and to ourselves there is none.
-        let receipt = (options.receipt || to.node.send.receipt) && onion.is_none() && !is_ours;
         let trace = options.trace && !is_ours;
         let ask = via.first().unwrap_or(&to.node).send.keep == Keep::UntilConfirmed;
         let (end, is_onion) = (end.min(latest), onion.is_some());
-        Ok(Way { to, hops, ask, end, nice, salt, is_onion, receipt, trace, holds, others: Vec::new() })
+        Ok(Way { to, hops, ask, end, nice, salt, is_onion, receipt, trace, holds, back, others: Vec::new() })
+    }
+
+    /// The way back by these hops, with a salt of its own.
+    fn back(&self, to: &Recipient, hops: Vec<Address>, day: u32, nice: u8, holds: &[u32]) -> Result<Back, SendError> {
+        let route = Route::new(self.secrets, hops, self.random_bytes()?);
+        let route = route.map_err(|cause| SendError::Route(to.node.name.clone(), cause))?;
+        let (route, keys, tag) = route.reply(day, nice, holds);
+        Ok(Back { day, tag, keys, route })
     }
 
     /// Whom to seal to, the recipient last, and how long a packet by them may live: never longer than a key of theirs.
@@ -131,6 +167,11 @@ impl Sender<'_> {
             hops.push(Address { id: node.id(), exchange: key.public });
         }
         Ok((hops, latest))
+    }
+
+    /// How long each of so many relays holds an onion.
+    fn holds(&self, count: usize, onion: &Onion) -> Result<Vec<u32>, SendError> {
+        (0..count).map(|_| self.hold(onion.delay)).collect()
     }
 
     /// A random time, in seconds, of at most `most`.
@@ -183,7 +224,7 @@ impl Sender<'_> {
             kind: Kind::File(self.meta(source, way.to)?),
             salt: self.random_bytes()?,
             time: self.now,
-            reply: None,
+            reply: way.back.as_ref().map(|back| Box::new(back.route.clone())),
             wants: Wants { receipt: way.receipt, trace: way.trace },
             author: self.secrets.id(),
             bodies: bodies.iter().map(|body| body.entry.clone()).collect(),
@@ -201,7 +242,7 @@ impl Sender<'_> {
         let roads: Vec<Road> = way.others.iter().map(road).collect::<Result<_, _>>().map_err(large)?;
         let roads = (!roads.is_empty()).then_some(Roads { roads, days: way.to.node.send.deadline });
         let bodies = bodies.iter().map(|body| body.name.clone()).collect();
-        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record, roads })
+        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record, back: way.back.clone(), roads })
     }
 
     /// The envelope for the first hop, and who may say something of it.
@@ -219,7 +260,8 @@ impl Sender<'_> {
             None => Content::Letter(signed),
             Some(route) => {
                 let lists: Vec<Digest> = (0..=way.hops.len()).map(|hop| list_hash(listed(hop))).collect();
-                let Way { end, nice, is_onion, receipt, ref holds, .. } = *way;
+                let Way { end, nice, is_onion, ref holds, .. } = *way;
+                let receipt = way.receipt && !is_onion;
                 let terms = Terms { end, nice, lists: &lists, is_onion, receipt, holds };
                 let (routed, tags) = route.seal(&signed, &terms)?;
                 marks.splice(..0, tags[..way.hops.len() - 1].iter().map(|tag| Mark::from(*tag)));
@@ -233,7 +275,9 @@ impl Sender<'_> {
         let to = &hops[0];
         let envelope =
             wrap(self.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies: &bodies, ask, content: &content })?;
-        let hops = hops.iter().zip(marks).map(|(hop, mark)| Hop { node: hop.id, mark }).collect();
+        let said = hops.iter().zip(marks).map(|(hop, mark)| Hop { node: hop.id, mark });
+        // Of an onion only the recipient has something to say.
+        let hops = said.skip(if way.is_onion { hops.len() - 1 } else { 0 }).collect();
         let record = Record { end: letter.end.saturating_add(AFTER_DAYS), origin: Origin::Ours { hops, went: None } };
         Ok((envelope, way.receipt.then_some(record)))
     }

@@ -16,6 +16,7 @@ use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_spool::layout::Spool;
 use mb_spool::once::{self, OnceRecord, record_name};
+use mb_spool::replies::{self, Expected};
 use mb_spool::run::Run;
 use mb_spool::{roads, way};
 use mb_wire::card::CardError;
@@ -27,6 +28,7 @@ use mb_wire::path::PathError;
 use mb_wire::route::RouteError;
 
 use crate::config::KnownNode;
+use letter::Back;
 
 /// Where the parts of a payload go: inline or into bodies.
 mod pack;
@@ -138,6 +140,8 @@ pub struct Sender<'a> {
     pub spool: &'a Spool,
     /// Who signs.
     pub secrets: &'a NodeSecrets,
+    /// The same node as others know it: where replies to onions go.
+    pub itself: &'a KnownNode,
     /// Where randomness comes from.
     pub random: Random<'a>,
     /// Seconds since 1970.
@@ -377,8 +381,8 @@ impl Sender<'_> {
         Ok(first.map_or(record.packets, |first| first.packets))
     }
 
-    /// Writes down who may say something of a packet, and by which other roads it could go, before it is sent. Without the packet,
-    /// these go in their time.
+    /// Writes down who may say something of a packet, what opens that, and by which other roads it could go, before it is sent.
+    /// Without the packet, these go in their time.
     fn note_way(
         &self,
         letter: &letter::Addressed,
@@ -388,6 +392,10 @@ impl Sender<'_> {
     ) -> durable::Result<()> {
         if let Some(record) = &letter.way {
             way::note(self.spool, &letter.to, &packet, record, run, Some(barrier))?;
+        }
+        if let Some(Back { day, tag, keys, .. }) = &letter.back {
+            let expected = Expected { keys: keys.clone(), next: letter.to, packet };
+            replies::keep(self.spool, *day, tag, &expected, run, barrier)?;
         }
         match &letter.roads {
             Some(roads) => roads::note(self.spool, &letter.to, &packet, roads, run, barrier),

@@ -1,6 +1,6 @@
 //! Answer: what neighbours are told of what they handed over. Whoever asked for a confirmation hears what is settled;
-//! where the author wants word of a packet, a receipt begins its way back, and those of others go on. Published before the
-//! inputs go.
+//! where the author wants word of a packet, a receipt begins its way back, and those of others go on. That of an onion begins it as an
+//! onion. Published before the inputs go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,14 +13,16 @@ use mb_spool::durable::{self, DirRef};
 use mb_spool::run::Run;
 use mb_spool::way::{self, Hop, Left, Origin, Record};
 use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
-use mb_wire::id::{Mark, NodeId, PacketId};
+use mb_wire::id::{Mark, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
+use mb_wire::reply::ReplyRoute;
 use mb_wire::report::{Complaint, REPORTS_MOST, Receipt, Report, Signed, Stage};
 
 use super::apply::{Batch, Fate, Item};
-use super::decide::{Refusal, Task, Word};
+use super::decide::{Refusal, Task, Word, onion_end};
+use super::reply::Answered;
 use super::{Event, Job, Tell, Tosser};
-use crate::config::KnownNode;
+use crate::config::{Keep, KnownNode};
 use crate::receipts::hop_of;
 
 /// Days until an answer is given up.
@@ -40,6 +42,8 @@ struct Answer<'a> {
     node: &'a KnownNode,
     settled: Vec<PacketId>,
     reports: Vec<Report>,
+    /// By the way back that lies in their letters.
+    replies: Vec<(Box<ReplyRoute>, Vec<u8>)>,
 }
 
 /// What all neighbours are told.
@@ -48,12 +52,21 @@ pub(super) struct Answers<'a>(BTreeMap<NodeId, Answer<'a>>);
 
 impl<'a> Answers<'a> {
     fn to(&mut self, node: &'a KnownNode) -> &mut Answer<'a> {
-        self.0.entry(node.id()).or_insert(Answer { node, settled: Vec::new(), reports: Vec::new() })
+        self.0.entry(node.id()).or_insert(Answer {
+            node,
+            settled: Vec::new(),
+            reports: Vec::new(),
+            replies: Vec::new(),
+        })
     }
 
-    pub fn receipt(&mut self, tosser: &Tosser, to: &'a KnownNode, packet: PacketId, receipt: &Receipt) {
+    pub fn receipt(&mut self, tosser: &Tosser, word: &Word<'a>, packet: PacketId, receipt: &Receipt) {
         let statement = receipt.sign(tosser.secrets);
-        self.to(to).reports.push(Report { packet, statement });
+        let answer = self.to(word.to);
+        match &word.reply {
+            Some(route) => answer.replies.push((route.clone(), statement)),
+            None => answer.reports.push(Report { packet, statement }),
+        }
     }
 
     /// Publishes them. Durable on return.
@@ -62,7 +75,7 @@ impl<'a> Answers<'a> {
             return Ok(());
         }
         let batch = batch::Batch::new(tosser.spool, run)?;
-        for Answer { node, settled, reports } in self.0.into_values() {
+        for Answer { node, settled, reports, replies } in self.0.into_values() {
             let confirms = settled.chunks(CONFIRM_MOST).map(|packets| Content::Confirm(packets.to_vec()));
             let reports = reports.chunks(REPORTS_MOST).map(|reports| Content::Reports(reports.to_vec()));
             for content in confirms.chain(reports) {
@@ -71,17 +84,38 @@ impl<'a> Answers<'a> {
                     batch.add_unkept(node.id(), &envelope)?;
                 }
             }
+            for (route, statement) in replies {
+                if let Some(envelope) = reply(tosser.secrets, node, today, &route, &statement) {
+                    batch.add(node.id(), &envelope, run.dir(), &[] as &[&str])?;
+                }
+            }
         }
         batch.publish()
     }
 }
 
+/// The envelope in which an answer sets out by its way back: nothing tells it from that of an onion that we relay or wrote. `None`
+/// if it is too late for it.
+fn reply(secrets: &NodeSecrets, node: &KnownNode, today: u32, route: &ReplyRoute, statement: &[u8]) -> Option<Vec<u8>> {
+    let (to, gone_after) = address(node, today)?;
+    let end = onion_end(route.end, gone_after);
+    let content = &Content::Routed(Box::new(route.answer(statement).ok()?));
+    let ask = node.send.keep == Keep::UntilConfirmed;
+    let wrapping = Wrap { to: &to, end, nice: route.nice, hops: HOPS_MOST, bodies: &[], ask, content };
+    (end >= today).then(|| wrap(secrets, &wrapping).ok()).flatten()
+}
+
+/// Whom to seal to, and the day on which that key goes, or 0.
+fn address(node: &KnownNode, today: u32) -> Option<(Address, u32)> {
+    let key = node.card.exchange_key(today).ok()?;
+    Some((Address { id: node.id(), exchange: key.public }, key.gone_after))
+}
+
 /// An envelope of ours with something to say to `node`; `None` if it cannot be sealed to any more.
 pub fn envelope(secrets: &NodeSecrets, node: &KnownNode, today: u32, content: &Content) -> Option<Vec<u8>> {
-    let key = node.card.exchange_key(today).ok()?;
+    let (to, gone_after) = address(node, today)?;
     let last = today.saturating_add(DAYS);
-    let end = if key.gone_after == 0 { last } else { last.min(key.gone_after) };
-    let to = Address { id: node.id(), exchange: key.public };
+    let end = if gone_after == 0 { last } else { last.min(gone_after) };
     wrap(secrets, &Wrap { to: &to, end, nice: NICE, hops: HOPS_MOST, bodies: &[], ask: false, content }).ok()
 }
 
@@ -96,6 +130,8 @@ struct Taken<'a> {
     passed: BTreeMap<(NodeId, PacketId, usize), Vec<u8>>,
     /// Complaints to be counted, by the neighbour that brought the packet: likewise.
     counted: BTreeSet<(NodeId, PacketId)>,
+    /// Replies to our onions that have come.
+    ended: Vec<(u32, SlotTag)>,
 }
 
 impl<'a> Batch<'_, 'a> {
@@ -103,22 +139,27 @@ impl<'a> Batch<'_, 'a> {
     pub(super) fn answer(&self, items: &[Item<'a>], tell: Tell) -> durable::Result<()> {
         let mut taken = Taken::default();
         for item in items {
-            let is_settled = matches!(item.fate, Fate::Done | Fate::Known);
+            let is_settled = matches!(item.fate, Fate::Done | Fate::Known | Fate::Answered(_));
             if let Some(accepted) = item.accepted.as_ref().filter(|_| is_settled) {
                 // Not of what is said of packets.
-                if accepted.ask && matches!(accepted.task, Task::Deliver(_) | Task::Relay(_)) {
+                if accepted.ask && matches!(accepted.task, Task::Deliver(_) | Task::Relay(_) | Task::Reply(..)) {
                     taken.answers.to(accepted.from).settled.push(item.packet);
                 }
                 if let Task::Report(reports) = &accepted.task {
                     reports.iter().try_for_each(|report| self.take_report(accepted.from, report, &mut taken, tell))?;
                 }
             }
-            if let (Some(Word { to, mark }), Some((stage, why))) = (&item.word, stage_of(item)) {
-                let receipt = Receipt { about: *mark, stage, why, time: self.tosser.now };
-                taken.answers.receipt(self.tosser, to, item.packet, &receipt);
+            if let Fate::Answered(answered) = &item.fate {
+                let Answered { day, tag, way, hops, report } = &**answered;
+                self.hear(way, hops, report, &mut taken, tell)?;
+                taken.ended.push((*day, *tag));
+            }
+            if let (Some(word), Some((stage, why))) = (&item.word, stage_of(item)) {
+                let receipt = Receipt { about: word.mark, stage, why, time: self.tosser.now };
+                taken.answers.receipt(self.tosser, word, item.packet, &receipt);
             }
         }
-        let Taken { answers, mut kept, passed, counted } = taken;
+        let Taken { answers, mut kept, passed, counted, ended } = taken;
         answers.publish(self.tosser, self.today.day, self.run)?;
         for ((by, packet, number), statement) in passed {
             if let Some(dir) = way::open(self.tosser.spool, &by)? {
@@ -128,7 +169,8 @@ impl<'a> Batch<'_, 'a> {
         for (from, packet) in &counted {
             complaints::count(self.tosser.spool, from, packet, self.today.day)?;
         }
-        kept.wait()
+        kept.wait()?;
+        self.end_replies(&ended)
     }
 
     /// What `by` says of a packet that we handed to it: kept if the packet is ours, passed on if it was somebody else's. Of
@@ -251,7 +293,7 @@ impl Job<'_, '_> {
                 && let Some(Asked { to, packet, about }) = self.tosser.asked(way, packet)?
             {
                 let receipt = Receipt { about, stage: Stage::Handed, why: String::new(), time: *time };
-                answers.receipt(self.tosser, to, packet, &receipt);
+                answers.receipt(self.tosser, &Word { to, mark: about, reply: None }, packet, &receipt);
             }
         }
         answers.publish(self.tosser, self.today.day, self.run)?;

@@ -25,6 +25,7 @@ use super::charge::Charges;
 use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Relay, Task, Word, decide};
 use super::payload::PayloadError;
 use super::relay::Outgoing;
+use super::reply::Answered;
 use super::stage::{Shared, Stage};
 use super::wait::{self, NextLook};
 use super::{Delivered, Event, Failed, Source, Tell, Tosser};
@@ -61,6 +62,8 @@ pub(super) enum Fate {
     Ready(Outgoing),
     /// It is processed now.
     Done,
+    /// It is what the recipient of an onion of ours answers.
+    Answered(Box<Answered>),
     /// It has been processed before: this is a copy.
     Known,
     /// It is not asked for.
@@ -95,7 +98,7 @@ impl Accepted<'_> {
         match &self.task {
             Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
             // Bodies of an onion are rewritten.
-            Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) | Task::Report(_) => false,
+            Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => false,
             Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
         }
     }
@@ -210,6 +213,7 @@ impl<'a> Batch<'_, 'a> {
                 confirmed.map(|()| Fate::Done).map_err(PayloadError::from)
             }
             Task::Report(_) => Ok(Fate::Done),
+            Task::Reply(returned, error) => self.take_reply(returned, error, stage),
         };
         prepared.unwrap_or_else(|error| match error {
             PayloadError::Refused(refusal) => Fate::Refused(refusal),
@@ -458,7 +462,7 @@ impl<'a> Batch<'_, 'a> {
     /// What becomes of the packet in the end. The input goes last.
     fn end(&self, item: &Item, tell: Tell) -> durable::Result<()> {
         match &item.fate {
-            Fate::Done | Fate::Known => self.remove(item),
+            Fate::Done | Fate::Known | Fate::Answered(_) => self.remove(item),
             Fate::Waits(missing) => self.wait(item, missing, tell),
             Fate::Refused(refusal) => self.refuse(item, refusal, tell),
             Fate::Failed(error) => {

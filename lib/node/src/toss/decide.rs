@@ -11,7 +11,8 @@ use mb_wire::hash::Digest;
 use mb_wire::id::{LetterId, Mark, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{Form, Frame, Kind, Letter, LetterError};
-use mb_wire::report::Report;
+use mb_wire::reply::{ReplyError, ReplyRoute, Returned};
+use mb_wire::report::{Report, ReportError};
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
 use mb_wire::trace::{Trace, TraceError};
 
@@ -57,6 +58,8 @@ pub struct Word<'a> {
     pub to: &'a KnownNode,
     /// What we remember the packet by.
     pub mark: Mark,
+    /// Of an onion: by which way back.
+    pub reply: Option<Box<ReplyRoute>>,
 }
 
 /// A packet that may be processed.
@@ -85,6 +88,8 @@ pub enum Task<'a> {
     Confirm(Vec<PacketId>),
     /// It says something of packets that we handed over.
     Report(Vec<Report>),
+    /// An onion without a letter: an answer to one of ours, if one with that tag is waited for; else it is refused.
+    Reply(Returned, RouteError),
 }
 
 /// A letter that may be delivered.
@@ -217,6 +222,18 @@ pub enum Refusal {
     /// The route does not hold.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// An onion that is nothing to us.
+    #[error("neither a letter to this node nor a reply that it waits for: {0}")]
+    NoReply(RouteError),
+    /// A reply that does not open.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+    /// A reply that holds something else than a receipt.
+    #[error("reply holds no receipt: {0}")]
+    NoReceipt(#[from] ReportError),
+    /// A reply whose receipt is not by the recipient, or not about the letter.
+    #[error("reply holds a receipt that is not the recipient's of this packet")]
+    OtherReceipt,
     /// The next hop's card has no key to seal to.
     #[error("to be relayed to {node}: {cause}")]
     Card {
@@ -370,9 +387,12 @@ fn look_inside<'a>(
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
                 Step::Here(here) => Task::Deliver(deliver(*here, known, from, word)?),
-                Step::Returned(_, error) => return Err(error.into()),
+                Step::Returned(returned, error) => {
+                    check_dates(returned.end, known)?;
+                    Task::Reply(returned, error)
+                }
                 Step::Onward(onward) => {
-                    *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into() });
+                    *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into(), reply: None });
                     Task::Relay(relay(*onward, from, hops, known)?)
                 }
             }
@@ -389,9 +409,11 @@ fn deliver<'a>(
 ) -> Result<Deliver<'a>, Refusal> {
     let Here { letter: signed, frame, trace, veils } = here;
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
-    let (id, letter) = signed.verify(&author.card.identity, frame)?;
-    // An onion leaves no way back.
-    *word = (letter.wants.receipt && veils.is_none()).then(|| Word { to: from, mark: id.into() });
+    let (id, mut letter) = signed.verify(&author.card.identity, frame)?;
+    // An onion leaves no way back but the one that lies in its letter.
+    let reply = letter.reply.take().filter(|_| veils.is_some());
+    let is_wanted = letter.wants.receipt && veils.is_some() == reply.is_some();
+    *word = is_wanted.then(|| Word { to: from, mark: id.into(), reply });
     check_dates(letter.end, known)?;
     if letter.wants.trace {
         let path = trace.verify().map_err(RouteError::from)?;
@@ -434,14 +456,18 @@ fn relay<'a>(onward: Onward, from: &KnownNode, hops: u8, known: &Known<'a>) -> R
         let node = next.name.clone();
         Refusal::Card { node, cause }
     })?;
-    let envelope_end = match key.gone_after {
-        gone_after if gone_after == 0 || gone_after >= end => end,
-        // An onion's days are few.
-        gone_after if veils.is_some() => gone_after - gone_after % ONION_DAYS,
-        gone_after => gone_after,
+    let envelope_end = match (&veils, key.gone_after) {
+        (Some(_), gone_after) => onion_end(end, gone_after),
+        (None, 0) => end,
+        (None, gone_after) => end.min(gone_after),
     };
     let to = Address { id: next.id(), exchange: key.public };
     Ok(Relay { tag, end, next, hold, veils, leaving, to, envelope_end, nice, hops, routed: Box::new(routed) })
+}
+
+/// The last day of an onion's envelope, sealed to a key that is gone after a day, or never, if that is 0. Its days are few.
+pub(super) fn onion_end(end: u32, gone_after: u32) -> u32 {
+    if gone_after == 0 || gone_after >= end { end } else { gone_after - gone_after % ONION_DAYS }
 }
 
 /// A date that is over refuses for good, unless the clock is doubted; what is on the floor or below it was forgotten

@@ -15,7 +15,7 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{ahead, bad, batch, complaints, once, partial, paths, relayed, roads, seen, sent, way};
+use mb_spool::{ahead, bad, batch, complaints, once, partial, paths, relayed, replies, roads, seen, sent, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Reason, Receipt};
@@ -34,6 +34,8 @@ mod charge;
 mod relay;
 /// Neighbours are told what became of what they brought.
 pub(crate) mod answer;
+/// What the recipients of our onions answer.
+mod reply;
 /// Packets of ours that nobody came for.
 mod reroute;
 /// Packets that nobody came for until it was too late.
@@ -298,6 +300,7 @@ impl Tosser<'_> {
         relayed::sweep_all(self.spool)?;
         way::forget_before(self.spool, today.day)?;
         complaints::forget_before(self.spool, today.day)?;
+        replies::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
         partial::sweep(self.spool)?;
         ahead::clear(self.spool)?;

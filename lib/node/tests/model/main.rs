@@ -190,6 +190,7 @@ fn send(
     let sender = Sender {
         spool: &spool,
         secrets: &north.secrets,
+        itself: &north.known,
         random: &|into| random.fill(into),
         now: NOON,
         today: TODAY,

@@ -33,6 +33,7 @@ use crate::names::Name;
 use crate::partial::PARTIAL;
 use crate::paths::PATH;
 use crate::relayed::RELAYED;
+use crate::replies::REPLY;
 use crate::roads::ROAD;
 use crate::run::RUN_NAME_LEN;
 use crate::way::{HANDED, WAY};
@@ -210,7 +211,7 @@ impl Walk<'_> {
             _ if !whole => {}
             "out" => self.each(dir, place, entry, Walk::batch),
             "seen" => self.each(dir, place, entry, Walk::seen),
-            PATH => self.each(dir, place, entry, |walk, dir, place, entry| {
+            PATH | REPLY => self.each(dir, place, entry, |walk, dir, place, entry| {
                 walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
             }),
             HANDED | PARTIAL => {
