@@ -9,8 +9,10 @@ use common::{Node, noise, secrets};
 use mb_wire::card::Card;
 use mb_wire::cbor;
 use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, open, packet_id, wrap};
+use mb_wire::id::Mark;
 use mb_wire::key::ExchangeSecret;
-use mb_wire::route::{Routed, Step};
+use mb_wire::report::{Complaint, Reason, Receipt, Stage};
+use mb_wire::route::{Here, Routed, Step};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,6 +88,24 @@ fn changed(before: &Node, from: &Node, to: &Node, envelope: &[u8], change: impl 
     let (end, nice) = (onward.end, onward.nice);
     let wrapping = Wrap { to: &address, end, nice, hops: HOPS_MOST, bodies: &[], ask: false, content: &content };
     wrap(&secrets(from), &wrapping).unwrap()
+}
+
+/// The envelope from far to b, by the way back of the letter in `letter`, with whatever far likes in it.
+fn answered(yard: &Yard, letter: &[u8], said: &[u8]) -> Vec<u8> {
+    let [north, b, far] = ["north", "b", "far"].map(|name| yard.node(name));
+    let key = exchange(far);
+    let opened = open(letter, secrets(far).id(), |_| Some(&key)).unwrap();
+    let prefix = opened.prefix.clone();
+    let Content::Routed(routed) = opened.verify_hop(&secrets(b).identity_key()).unwrap() else { panic!("a route") };
+    let Step::Here(here) = routed.open(secrets(far).id(), &key, &prefix).unwrap() else { panic!("it is for far") };
+    let Here { letter, frame, .. } = *here;
+    let (_, letter) = letter.verify(&secrets(north).identity_key(), frame).unwrap();
+    let way = letter.reply.unwrap();
+    let content = Content::Routed(Box::new(way.answer(said).unwrap()));
+    let card = Card::parse(b.card().trim()).unwrap();
+    let to = &Address { id: card.id(), exchange: card.keys[0].public };
+    let (end, nice, hops) = (way.end, way.nice, HOPS_MOST);
+    wrap(&secrets(far), &Wrap { to, end, nice, hops, bodies: &[], ask: false, content: &content }).unwrap()
 }
 
 /// Takes over a folder of files from one place to another.
@@ -344,6 +364,43 @@ fn an_altered_reply_is_refused_and_the_good_one_counts() {
     put(north, &changed(far, b, north, &reply, |_| {}));
     north.run(["mb-toss"]).silent();
     assert!(is_delivered(&yard, &packet));
+}
+
+/// A recipient can say of a letter what it likes, but of that letter only, and in its own name.
+/// Threat: 11.
+#[test]
+fn a_reply_holds_the_recipients_receipt_and_nothing_else() {
+    let yard = Yard::new(&["north", "b", "far"]);
+    let packet = yard.send("north", &["--onion", "--receipt", "--via", "b", "-t", "far"], &[("file", b"x")]).remove(0);
+    yard.round(&["north", "b"]);
+    let [north, b, far] = ["north", "b", "far"].map(|name| yard.node(name));
+    far.command(["mb-xfer", "--in"]).arg(&yard.stick).run().silent();
+    let letter = fs::read(rx(far).join(&names(&rx(far))[0])).unwrap();
+    let record = north.spool.join(b.id()).join("way").join(&packet);
+    let record = fs::read_to_string(record).unwrap();
+    let mark = record.lines().find_map(|line| line.strip_prefix("hop ")?.split_once(' ')).unwrap().1;
+    let receipt = |by: &Node, about: Mark, stage| {
+        Receipt { about, stage, why: String::new(), time: 1_800_000_000 }.sign(&secrets(by))
+    };
+    let (own, other) = (mark.parse().unwrap(), Mark::from_bytes([1; 32]));
+    let complaint = Complaint { about: mark.parse().unwrap(), reason: Reason::Spam }.sign(&secrets(far), 1);
+    let bring = |said: &[u8]| {
+        put(north, &changed(far, b, north, &answered(&yard, &letter, said), |_| {}));
+        north.run(["mb-toss"])
+    };
+    for (said, why) in [
+        (b"anything".to_vec(), "reply holds no receipt"),
+        (complaint, "reply holds no receipt"),
+        (receipt(b, own, Stage::Delivered), "not the recipient's of this packet"),
+        (receipt(far, other, Stage::Delivered), "not the recipient's of this packet"),
+        (receipt(far, own, Stage::Handed), "not the recipient's of this packet"),
+    ] {
+        bring(&said).fails_with(65, why);
+        assert!(way(&yard, &packet)[0].starts_with("far - "), "{why}");
+    }
+    bring(&receipt(far, own, Stage::Delivered)).silent();
+    assert!(is_delivered(&yard, &packet));
+    north.run(["mb-check"]).silent();
 }
 
 #[test]

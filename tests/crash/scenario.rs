@@ -799,7 +799,7 @@ fn north_heard_from_south(yard: &Yard) -> Vec<String> {
     let delivered = receipts.iter().filter(|told| told.contains(" delivered ")).count();
     let awaited = crate::yard::files_below(&yard.path("north/spool/self")).into_iter();
     let awaited = awaited.filter(|path| path.iter().any(|part| part == "reply")).count();
-    let is_well = delivered == 2 && awaited + delivered == receipts.len();
+    let is_well = delivered == 2 && awaited + delivered <= receipts.len();
     if is_well { Vec::new() } else { vec![format!("north waits for {awaited} and knows {receipts:?}")] }
 }
 

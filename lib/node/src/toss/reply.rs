@@ -42,6 +42,8 @@ impl Batch<'_, '_> {
     ) -> Result<Fate, PayloadError> {
         let (spool, Returned { tag, end: day, .. }) = (self.tosser.spool, returned);
         if stage.look_up(*day, tag)? != Seen::New {
+            // Of whoever marked it and came no further.
+            replies::end(spool, *day, tag)?;
             return Ok(Fate::Known);
         }
         let Some(Expected { keys, next, packet }) = replies::find(spool, *day, tag)? else {
