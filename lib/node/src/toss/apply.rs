@@ -500,7 +500,7 @@ impl<'a> Batch<'_, 'a> {
         }
         match &accepted.task {
             Task::Relay(relay) => self.go_ahead(accepted, relay),
-            Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) => Ok(()),
+            Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => Ok(()),
         }
     }
 

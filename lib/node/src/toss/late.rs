@@ -21,6 +21,7 @@ use mb_wire::id::{NodeId, PacketId};
 use mb_wire::report::{Receipt, Stage};
 
 use super::answer::{Answers, Asked};
+use super::decide::Word;
 use super::{Event, Failed, Job, Tell};
 
 const DAY_SECS: u64 = 86_400;
@@ -153,7 +154,7 @@ impl Waiting<'_, '_, '_> {
         for (packet, stage) in ended.chain(stalled) {
             if let Some(Asked { to, packet, about }) = self.asked(packet)? {
                 let receipt = Receipt { about, stage, why: String::new(), time: tosser.now };
-                answers.receipt(tosser, to, packet, &receipt);
+                answers.receipt(tosser, &Word { to, mark: about, reply: None }, packet, &receipt);
             }
         }
         answers.publish(tosser, today.day, run)?;

@@ -52,6 +52,7 @@ fn packet(north: &Actor, south: &Actor) -> (BTreeMap<String, Vec<u8>>, Vec<Strin
         author: north.id(),
         bodies: listed,
         inline: None,
+        reply: None,
     };
     let content = Content::Letter(letter.sign(&north.secrets));
     let wrapped = Wrap { to: &to, end: TODAY + 1, nice: 128, hops: 16, bodies: &names, ask: false, content: &content };
