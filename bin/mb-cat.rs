@@ -188,6 +188,7 @@ fn print_payload(found: &Found, readable: &Readable, program: &mut Program) -> R
     printed.map_err(|error| match error {
         PayloadError::Disk(error) => error.into(),
         PayloadError::Refused(refusal) => damaged(found, refusal),
+        PayloadError::Enough => damaged(found, error),
     })
 }
 

@@ -2,15 +2,17 @@
 
 use clap::{Parser, ValueEnum};
 use mb_cli::age::parse_age;
+use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
 use mb_node::config::KnownNode;
 use mb_node::home::Home;
-use mb_node::send::{Compress, Input, Onion, Options, Place, Recipient, SendError, Sender, split_list};
+use mb_node::send::{Compress, Errand, Input, Onion, Options, Place, Recipient, SendError, Sender, split_list};
 use mb_node::toss::{Event, Scope};
 use mb_node::way::relays;
 use mb_spool::day;
 use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
+use mb_wire::letter::{ARGUMENTS_LEN_MOST, ARGUMENTS_MOST, Argument, ExecMeta, check_handle};
 use mb_wire::route::HOLD_MOST;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
@@ -29,6 +31,14 @@ struct Args {
     /// To whom; PATH/ is a folder at the other end, PATH a new name
     #[arg(short, long, value_name = "NODE[:PATH]", required = true)]
     to: Vec<OsString>,
+
+    /// Standard input is for this command over there, with the ARGs behind --
+    #[arg(short = 'x', long, value_name = "HANDLE", conflicts_with_all = ["files", "files_from", "name"])]
+    exec: Option<String>,
+
+    /// Its arguments, if it takes any
+    #[arg(last = true, value_name = "ARG", requires = "exec")]
+    arguments: Vec<OsString>,
 
     /// By way of these relays, nearest first [the first of the node's roads]
     #[arg(long, value_name = "NODE,NODE...", value_delimiter = ',')]
@@ -120,7 +130,8 @@ Examples:
   mb-send -t south:reports/ -t east *.pdf     one body each, for two nodes
   tar c src | mb-send -t south:src.tar -      standard input, of any length
   mb-send --via hub,sat -t far report.pdf     by way of hub, then sat
-  mb-send --once $@ -t south: $< >$@          in a makefile: sent once";
+  mb-send --once $@ -t south: $< >$@          in a makefile: sent once
+  tar c src | mb-send -t south -x unpack      for a command that south has configured";
 
 impl Arguments for Args {
     fn common(&self) -> &Common {
@@ -137,6 +148,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         // Beside what conflicts with --onion, clap lets this pass.
         return Err(usage("--delay goes with --onion"));
     }
+    let errand = errand(&args)?;
     let home = program.home()?;
     let inputs = inputs(&args)?;
     let recipients = recipients(&args, &home, inputs.len())?;
@@ -160,7 +172,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         stop: program.stop(),
         progress: &|bytes| progress.add(bytes),
     };
-    let sent = sender.send(&inputs, &recipients, &options(&args, &home, program), &run);
+    let sent = sender.send(&inputs, &recipients, &options(&args, errand, &home, program), &run);
     drop(progress);
     let sent = match sent {
         Err(SendError::Stopped) => return program.check_stop(),
@@ -184,8 +196,26 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     Ok(())
 }
 
-fn options(args: &Args, home: &Home, program: &Program) -> Options {
+/// What is sent.
+fn errand(args: &Args) -> Result<Errand, Failed> {
+    let Some(handle) = &args.exec else { return Ok(Errand::Files(None)) };
+    if !check_handle(handle) {
+        let line = format!("-x: {}: no handle", shown(handle));
+        return Err(Complaint::new(Class::Usage, line).with_remedy("1 to 64 of a-z A-Z 0-9 - _ .").into());
+    }
+    let arguments = args.arguments.iter().map(|argument| Argument(argument.as_bytes().to_vec()));
+    let exec = ExecMeta { args: arguments.collect(), handle: handle.clone() };
+    let len: usize = args.arguments.iter().map(|argument| argument.len()).sum();
+    if exec.args.len() > ARGUMENTS_MOST || len > ARGUMENTS_LEN_MOST {
+        let line = format!("at most {ARGUMENTS_MOST} ARGs, with {ARGUMENTS_LEN_MOST} bytes in all");
+        return Err(Complaint::new(Class::Usage, line).with_remedy("send what is longer on standard input").into());
+    }
+    Ok(Errand::Exec(exec))
+}
+
+fn options(args: &Args, errand: Errand, home: &Home, program: &Program) -> Options {
     Options {
+        errand,
         nice: args.nice,
         ttl: args.ttl,
         name: args.name.clone().map(OsString::into_vec),
@@ -206,6 +236,9 @@ fn options(args: &Args, home: &Home, program: &Program) -> Options {
 }
 
 fn inputs(args: &Args) -> Result<Vec<Input>, Failed> {
+    if args.exec.is_some() {
+        return Ok(vec![Input::Stdin]);
+    }
     let mut inputs: Vec<Input> = args.files.iter().map(|file| Input::parse(file.as_os_str())).collect();
     if let Some(list) = &args.files_from {
         let names = split_list(&read_list(list)?, args.nul);
@@ -241,6 +274,9 @@ fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec
         args.to.iter().map(|words| recipient(words, &args.via, home)).collect::<Result<Vec<_>, _>>()?;
     if input_count > 1 && recipients.iter().any(|to| matches!(to.place, Place::As(_))) {
         return Err(usage("several FILEs cannot have one name: end the PATH with /"));
+    }
+    if let Some(to) = recipients.iter().find(|to| args.exec.is_some() && to.place != Place::Keep) {
+        return Err(usage(&format!("{}: a command has no PATH", to.words)));
     }
     let is_direct = |to: &&Recipient| to.via.is_empty() && to.node.id() != home.itself().id();
     if let Some(to) = recipients.iter().find(is_direct).filter(|_| args.onion) {

@@ -10,6 +10,7 @@ use mb_spool::complaints;
 use mb_spool::date::{day_text, time_text};
 use mb_spool::durable::real;
 use mb_spool::layout::Spool;
+use mb_spool::tries::Last;
 use mb_spool::waiting::{Asked, Note, Row, Tally, Waiting, What, in_spool};
 use mb_wire::id::{NodeId, PacketId};
 use serde_json::json;
@@ -225,20 +226,31 @@ fn print_packet(program: &mut Program, known: &Known, row: &Row, one: &Waiting, 
     let (nice, end) = one.prefix.as_ref().map(|prefix| (prefix.nice, day_text(prefix.end))).unzip();
     let (here, all) = (one.here_count, one.prefix.as_ref().map(|prefix| prefix.bodies.len()));
     let since = time_text(one.since);
-    let (why, partial) = match note {
-        Some(Note::Why(why)) => (Some(why), None),
-        Some(Note::Partial(path)) => (None, Some(path.to_string_lossy())),
-        None => (None, None),
-    };
+    let (mut why, mut partial, mut tries, mut next) = (None, None, None, None);
+    match note {
+        Some(Note::Why(line)) => why = Some(&**line),
+        Some(Note::Partial(path)) => partial = Some(path.to_string_lossy()),
+        Some(Note::Tried(tried)) => {
+            tries = Some(tried.count);
+            if let Last::Failed { next: at, why: line } = &tried.last {
+                (why, next) = (Some(&**line), Some(time_text(i64::try_from(*at).unwrap_or(i64::MAX))));
+            }
+        }
+        None => {}
+    }
     if as_json {
         let id = row.node.map(|node| node.to_string());
         return program.json(&json!({ "packet": packet, "queue": queue, "node": name, "id": id, "nice": nice,
-            "bytes": bytes, "end": end, "bodies_here": here, "bodies": all, "since": since, "why": why, "partial": partial }));
+            "bytes": bytes, "end": end, "bodies_here": here, "bodies": all, "since": since, "why": why, "partial": partial,
+            "tries": tries, "next": next }));
     }
     let (name, nice, end) = (or_dash(name), or_dash(nice.map(|nice| nice.to_string())), or_dash(end));
     let bodies = or_dash(all.map(|all| format!("{here}/{all}")));
+    let partial = partial.map(|path| format!(" partial {}", shown(&path)));
+    let tried = tries.map(|tries| format!(" tried {tries} times"));
+    let next = next.map(|next| format!(", again from {next}"));
     let why = why.map(|why| format!(" {}", shown(why)));
-    let note = why.or(partial.map(|path| format!(" partial {}", shown(&path)))).unwrap_or_default();
+    let note: String = [partial, tried, next, why].into_iter().flatten().collect();
     program.say(format!("{packet} {queue} {name} {nice} {bytes} {end} {bodies} {since}{note}"));
 }
 

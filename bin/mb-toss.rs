@@ -28,6 +28,14 @@ struct Args {
     #[arg(long)]
     no_relay: bool,
 
+    /// Leave files where they are
+    #[arg(long)]
+    no_file: bool,
+
+    /// Run no commands
+    #[arg(long)]
+    no_exec: bool,
+
     /// Workers; the outcome is the same [as many as there are cores]
     #[arg(short, long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -85,7 +93,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     }
     let home = program.home()?;
     let from = args.from.iter().map(|word| Ok(home.node(word)?.id())).collect::<Result<_, Failed>>()?;
-    let scope = Scope { from, no_relay: args.no_relay };
+    let scope = Scope { from, no_relay: args.no_relay, no_file: args.no_file, no_exec: args.no_exec };
     let spool = program.spool(&home)?;
     if args.dry_run {
         return say_what_waits(program, &spool);
@@ -124,6 +132,14 @@ fn toss(
             count += 1;
             say(program, delivered, as_json);
         }
+        Event::Ran { packet, author, handle, tries } => {
+            count += 1;
+            if as_json {
+                program
+                    .json(&json!({ "packet": packet.to_string(), "from": author, "handle": handle, "tries": tries }));
+            }
+            program.detail(format_args!("{packet}: {handle} has run for {author}"));
+        }
         Event::Relayed { packet, next, became } => {
             count += 1;
             program.detail(format_args!("{packet}: goes on to {next} as {became}"));
@@ -148,7 +164,7 @@ fn toss(
         Event::Receipt { packet, by, receipt } => {
             program.detail(format_args!("{packet}: {} by {}", receipt.stage.word(), node_name(home, &by)));
         }
-        Event::Complaint { .. } | Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
+        Event::Tried { .. } | Event::Complaint { .. } | Event::Dropped(_) | Event::Failed(_) | Event::Doubt(_) => {}
     })?;
     Ok(count)
 }

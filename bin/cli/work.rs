@@ -1,11 +1,14 @@
 //! What programs that write the spool share: the open spool, a run of their own, a toss.
 
+use crate::escape::shown;
 use crate::outside::{now_secs, random};
 use crate::{Complaint, Failed, Program, node_name};
+use mb_node::exec::System;
 use mb_node::home::Home;
 use mb_node::keys::ExchangeKeys;
 use mb_node::toss::{Event, Failed as NotTossed, Scope, Tosser};
 use mb_spool::class::Class;
+use mb_spool::date::time_text;
 use mb_spool::durable::real;
 use mb_spool::layout::Spool;
 use mb_spool::run::Run;
@@ -50,6 +53,7 @@ impl Program {
             reserve: home.config().reserve,
             threads: self.threads().get(),
             batch: packets_at_once(),
+            runner: &System,
             stop: self.stop(),
         };
         tosser.toss(scope, random_name()?, &mut |event| match event {
@@ -60,6 +64,11 @@ impl Program {
             Event::Complaint { packet, by, reason } => {
                 let by = node_name(home, &by);
                 self.note(format_args!("{packet}: {by} complains of it: {}", reason.word()));
+            }
+            Event::Tried { packet, author, handle, why, next } => {
+                let next = time_text(i64::try_from(next).unwrap_or(i64::MAX));
+                let line = format!("{packet} (from {author}): {handle}: {}; again from {next} on", shown(why));
+                self.fail(&Complaint::new(Class::Later, line));
             }
             Event::Doubt(doubt) => self.note(format_args!(
                 "the clock says day {}, far from the last day of work: nothing is expired until it is believed (mb-check --clock-ok)",

@@ -106,7 +106,7 @@ fn letter(
     Letter {
         to: net.nodes[*way.last().expect("a hop")].address.id,
         end: END,
-        kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
+        kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: random.bytes(),
         time: 0,
         reply: None,

@@ -103,7 +103,7 @@ static PACKET: LazyLock<(PacketId, Vec<u8>, BodyName)> = LazyLock::new(|| {
     let letter = Letter {
         to: south.id(),
         end: 20_000,
-        kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"a".to_vec(), mtime: (7, 8) }),
+        kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"a".to_vec(), mtime: (7, 8) }),
         salt: [1; 16],
         time: 1_700_000_000,
         reply: None,

@@ -132,7 +132,7 @@ fn letter(bodies: Vec<LetterBody>) -> Letter {
     Letter {
         to: BOB.id(),
         end: 20_090,
-        kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
+        kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: [0; 16],
         time: 0,
         author: ALICE.id(),

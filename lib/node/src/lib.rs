@@ -16,6 +16,8 @@ pub mod send;
 pub mod name;
 /// Toss: what came is delivered, waits, or goes to `bad/`.
 pub mod toss;
+/// Commands that letters ask for, as processes.
+pub mod exec;
 /// How far packets of ours have come.
 pub mod receipts;
 /// A packet that should not have come.

@@ -8,7 +8,7 @@ use mb_spool::date::{day_text, time_text};
 use mb_wire::envelope::{self, BodyName, Content, EnvelopeError, Prefix};
 use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::id::NodeId;
-use mb_wire::letter::{Codec, FileMeta, Form, Frame, Kind, Letter, LetterBody};
+use mb_wire::letter::{Codec, ExecMeta, FileMeta, Form, Frame, Kind, Letter, LetterBody, RequestMeta};
 use mb_wire::report::{Receipt, Report, Signed};
 use mb_wire::route::{RouteError, Step, Veils};
 use mb_wire::trace::{Path, PathStep, Trace};
@@ -143,24 +143,52 @@ pub struct LetterView {
 /// What a verified letter says.
 #[derive(Debug, Serialize)]
 pub struct ContentView {
-    /// What it is: `file`.
+    /// What it is: `file`, `exec` or `request`.
     pub kind: &'static str,
     /// When it was written, as its author claims.
     pub time: String,
     /// Last day.
     pub end: String,
-    /// Where it is to go; bytes that are no UTF-8 are replaced.
-    pub path: String,
-    /// `plain` or `folder`.
-    pub form: &'static str,
-    /// Permission bits, octal.
-    pub mode: String,
-    /// When the file was changed last.
-    pub mtime: String,
+    /// What is peculiar to its kind.
+    #[serde(flatten)]
+    pub what: WhatView,
     /// Length of the payload.
     pub bytes: u64,
     /// Where it lies: in the letter itself if there are none.
     pub bodies: Vec<RangeView>,
+}
+
+/// What is peculiar to a kind of letter. Bytes that are no UTF-8 are replaced.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum WhatView {
+    /// A file or folder.
+    File {
+        /// Where it is to go.
+        path: String,
+        /// `plain` or `folder`.
+        form: &'static str,
+        /// Permission bits, octal.
+        mode: String,
+        /// When the file was changed last.
+        mtime: String,
+        /// The letter that it answers.
+        re: Option<String>,
+    },
+    /// A command.
+    Exec {
+        /// What it is known by here.
+        handle: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// A request.
+    Request {
+        /// Of what.
+        path: String,
+        /// Whether names are asked for.
+        list: bool,
+    },
 }
 
 /// A body as the letter lists it.
@@ -390,10 +418,7 @@ impl OpenedView {
         lines.put("kind", content.kind);
         lines.put("written", &content.time);
         lines.put("letter ends", &content.end);
-        lines.put("path", &content.path);
-        lines.put("form", content.form);
-        lines.put("mode", &content.mode);
-        lines.put("mtime", &content.mtime);
+        content.what.put(lines);
         lines.put("payload", format!("{} bytes", content.bytes));
         for (number, body) in content.bodies.iter().enumerate() {
             lines.put(&format!("range {number}"), format!("{} bytes in {}, {}", body.bytes, body.root, body.codec));
@@ -459,20 +484,52 @@ impl BodyView {
 
 impl ContentView {
     fn new(letter: &Letter) -> ContentView {
-        let Kind::File(FileMeta { form, mode, path, mtime }) = &letter.kind;
         ContentView {
-            kind: "file",
+            kind: letter.kind.word(),
             time: time_text(i64::try_from(letter.time).unwrap_or(i64::MAX)),
             end: day_text(letter.end),
-            path: String::from_utf8_lossy(path).into_owned(),
-            form: match form {
-                Form::Plain => "plain",
-                Form::Folder => "folder",
-            },
-            mode: format!("{mode:04o}"),
-            mtime: time_text(mtime.0),
+            what: WhatView::new(&letter.kind),
             bytes: letter.payload_len(),
             bodies: letter.bodies.iter().map(RangeView::new).collect(),
+        }
+    }
+}
+
+impl WhatView {
+    fn new(kind: &Kind) -> WhatView {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match kind {
+            Kind::File(FileMeta { form, mode, path, mtime, re }) => WhatView::File {
+                path: text(path),
+                form: match form {
+                    Form::Plain => "plain",
+                    Form::Folder => "folder",
+                },
+                mode: format!("{mode:04o}"),
+                mtime: time_text(mtime.0),
+                re: re.map(|letter| letter.to_string()),
+            },
+            Kind::Exec(ExecMeta { args, handle }) => {
+                WhatView::Exec { handle: handle.clone(), args: args.iter().map(|argument| text(&argument.0)).collect() }
+            }
+            Kind::Request(RequestMeta { list, path }) => WhatView::Request { path: text(path), list: *list },
+        }
+    }
+
+    fn put(&self, lines: &mut Lines) {
+        match self {
+            WhatView::File { path, form, mode, mtime, re } => {
+                lines.put("path", path);
+                lines.put("form", form);
+                lines.put("mode", mode);
+                lines.put("mtime", mtime);
+                re.iter().for_each(|letter| lines.put("answers", letter));
+            }
+            WhatView::Exec { handle, args } => {
+                lines.put("handle", handle);
+                args.iter().for_each(|argument| lines.put("argument", argument));
+            }
+            WhatView::Request { path, list } => lines.put(if *list { "lists" } else { "asks for" }, path),
         }
     }
 }
@@ -495,11 +552,10 @@ pub enum Piece<'a> {
     Entry(Vec<u8>),
 }
 
-/// Hands on the payload of a plain file, or what a folder consists of, after all of it has been verified. Bodies are
+/// Hands on the payload of a plain file, or of a command, or what a folder consists of, after all of it has been verified. Bodies are
 /// read twice: nothing is handed on that a later byte could still refute.
 pub fn payload(bodies: &Bodies, take: &mut dyn FnMut(Piece)) -> Result<(), PayloadError> {
-    let Kind::File(file) = &bodies.letter.kind;
-    match file.form {
+    match bodies.letter.kind.as_file().map_or(Form::Plain, |file| file.form) {
         Form::Plain => {
             bodies.read(&mut |_| Ok(()))?;
             bodies.read(&mut |bytes| {

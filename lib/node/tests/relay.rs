@@ -67,7 +67,13 @@ impl Net {
         let letter = Letter {
             to: self.id(*hops.last().expect("a hop")),
             end: END,
-            kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
+            kind: Kind::File(FileMeta {
+                re: None,
+                form: Form::Plain,
+                mode: 0o644,
+                path: b"file".to_vec(),
+                mtime: (0, 0),
+            }),
             salt: [salt; 16],
             time: 0,
             reply: None,

@@ -55,6 +55,8 @@ pub mod replies;
 pub mod deliver;
 /// Letters of which whole files were delivered though bodies are missing.
 pub mod partial;
+/// Commands that letters ask for.
+pub mod tries;
 /// What could not be processed.
 pub mod bad;
 /// Is every byte what its name says?

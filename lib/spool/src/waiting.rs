@@ -15,6 +15,7 @@ use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name};
 use crate::partial;
 use crate::places::{Place, for_each_place};
+use crate::tries::{self, Tries};
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -66,6 +67,8 @@ pub enum Note {
     Why(String),
     /// Where the files of it that are whole were delivered.
     Partial(PathBuf),
+    /// How often its command was tried.
+    Tried(Tries),
 }
 
 /// Tells what waits in a spool, as far as it is asked for. Packets in `bad/` are told one by one, since each has a reason.
@@ -75,7 +78,10 @@ pub fn in_spool(spool: &Spool, asked: &Asked, tell: &mut dyn FnMut(Row)) -> dura
         let mut one = |waiting: Waiting| {
             let note = match place {
                 Place::Bad => bad::why(&dir, &waiting.packet)?.map(Note::Why),
-                Place::Wait(_) => partial::find(spool, &waiting.packet)?.map(Note::Partial),
+                Place::Wait(_) => match partial::find(spool, &waiting.packet)? {
+                    Some(path) => Some(Note::Partial(path)),
+                    None => tries::of_packet(spool, &waiting.packet)?.map(Note::Tried),
+                },
                 _ => None,
             };
             let node = node.or(waiting.prefix.as_ref().map(|prefix| prefix.to));

@@ -20,6 +20,11 @@ use crate::size::NUMBER_MOST;
 /// Longest payload that lies in the letter itself, in bytes.
 pub const INLINE_MOST: usize = 32_768;
 
+/// Most arguments of a command.
+pub const ARGUMENTS_MOST: usize = 256;
+/// Most bytes of all of them.
+pub const ARGUMENTS_LEN_MOST: usize = 16 * 1024;
+
 /// Why a letter is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LetterError {
@@ -29,6 +34,17 @@ pub enum LetterError {
     /// The path breaks the rule.
     #[error("letter's {0}")]
     Path(#[from] PathError),
+    /// Not a handle.
+    #[error("letter's handle is none: 1 to 64 of a-z A-Z 0-9 - _ . are")]
+    Handle,
+    /// Too many arguments, or too long, or with a zero byte.
+    #[error(
+        "letter's arguments: more than {ARGUMENTS_MOST}, or than {ARGUMENTS_LEN_MOST} bytes, or with a zero byte in them"
+    )]
+    Arguments,
+    /// A request that brings something.
+    #[error("letter is a request and has a payload")]
+    Request,
     /// A number outside its range.
     #[error("letter's {0} is out of range")]
     Range(&'static str),
@@ -174,6 +190,9 @@ pub enum Form {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileMeta {
+    /// The letter that this answers: a request, or one whose command had something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re: Option<LetterId>,
     /// What the payload is.
     pub form: Form,
     /// Permission bits, 0 to 0o777.
@@ -185,12 +204,89 @@ pub struct FileMeta {
     pub mtime: FileTime,
 }
 
+/// A command that is to be run with the payload as its standard input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecMeta {
+    /// Arguments behind those that the receiver has configured, at most [`ARGUMENTS_MOST`], with [`ARGUMENTS_LEN_MOST`] bytes in all.
+    pub args: Vec<Argument>,
+    /// What the receiver knows the command by: see [`check_handle`].
+    pub handle: String,
+}
+
+/// An argument of a command: any bytes but zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Argument(#[serde(with = "cbor::bytes")] pub Vec<u8>);
+
+/// A file or folder that the receiver is asked for, or the list of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestMeta {
+    /// Whether names are asked for, not contents.
+    pub list: bool,
+    /// Of what; empty only with `list`: of all that is shared.
+    #[serde(with = "cbor::bytes")]
+    pub path: Vec<u8>,
+}
+
 /// What a letter is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A file or folder.
     File(FileMeta),
+    /// The standard input of a command.
+    Exec(ExecMeta),
+    /// A request for a file; its payload is empty.
+    Request(RequestMeta),
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Kind::File(_) => "file",
+            Kind::Exec(_) => "exec",
+            Kind::Request(_) => "request",
+        }
+    }
+
+    /// The file or folder, if it is one.
+    pub fn as_file(&self) -> Option<&FileMeta> {
+        match self {
+            Kind::File(file) => Some(file),
+            Kind::Exec(_) | Kind::Request(_) => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), LetterError> {
+        match self {
+            Kind::File(file) => {
+                path::check(&file.path)?;
+                check_mode(file.mode).and(check_nanos(file.mtime.1)).map_err(LetterError::Range)
+            }
+            Kind::Exec(exec) => {
+                let len: usize = exec.args.iter().map(|argument| argument.0.len()).sum();
+                let has_zero = exec.args.iter().any(|argument| argument.0.contains(&0));
+                if !check_handle(&exec.handle) {
+                    return Err(LetterError::Handle);
+                }
+                if exec.args.len() > ARGUMENTS_MOST || len > ARGUMENTS_LEN_MOST || has_zero {
+                    return Err(LetterError::Arguments);
+                }
+                Ok(())
+            }
+            Kind::Request(RequestMeta { list: true, path }) if path.is_empty() => Ok(()),
+            Kind::Request(request) => Ok(path::check(&request.path)?),
+        }
+    }
+}
+
+/// Whether a text may be a handle: 1 to 64 of `a-z A-Z 0-9 - _ .`, beginning with a letter or digit.
+pub fn check_handle(handle: &str) -> bool {
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&handle.len()) && handle.as_bytes()[0].is_ascii_alphanumeric() && handle.bytes().all(is_fit)
 }
 
 /// What an author asks for.
@@ -313,9 +409,10 @@ impl Letter {
 
     /// Everything that can be said of a letter alone.
     fn check(&self) -> Result<(), LetterError> {
-        let Kind::File(file) = &self.kind;
-        path::check(&file.path)?;
-        check_mode(file.mode).and(check_nanos(file.mtime.1)).map_err(LetterError::Range)?;
+        self.kind.check()?;
+        if matches!(self.kind, Kind::Request(_)) && self.payload_len() > 0 {
+            return Err(LetterError::Request);
+        }
         if self.time > NUMBER_MOST {
             return Err(LetterError::Range("time"));
         }

@@ -99,8 +99,7 @@ fn each_input_of_the_coins_changes_the_share() {
         |l| (l.inline, l.bodies) = (None, vec![listed(2, 5)]),
         |l| (l.inline, l.bodies) = (None, vec![listed(2, 6)]),
         |l| {
-            let Kind::File(file) = &mut l.kind;
-            file.path = b"report.pdg".to_vec();
+            file(l).path = b"report.pdg".to_vec();
         },
     ];
     shares.extend(letters.map(|change| {
@@ -226,8 +225,10 @@ fn no_letter_that_breaks_a_limit_is_wrapped() {
 }
 
 fn file(letter: &mut Letter) -> &mut mb_wire::letter::FileMeta {
-    let Kind::File(file) = &mut letter.kind;
-    file
+    match &mut letter.kind {
+        Kind::File(file) => file,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn too_short() -> mb_wire::letter::LetterBody {
@@ -303,7 +304,7 @@ prop_compose! {
         let mut letter = World::new().letter();
         (letter.salt, letter.time, letter.end) = (salt, time, end);
         *file(&mut letter) =
-            mb_wire::letter::FileMeta { form: mb_wire::letter::Form::Folder, mode, path: path.into(), mtime };
+            mb_wire::letter::FileMeta { re: None, form: mb_wire::letter::Form::Folder, mode, path: path.into(), mtime };
         if inline.is_none() {
             letter.bodies = names.into_iter().zip(lens).map(|(name, (len, zstd))| {
                 let mut body = listed(name, len);

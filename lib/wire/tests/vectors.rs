@@ -589,7 +589,7 @@ fn route_made_anew(vector: &Json) {
 }
 
 fn letter_json(id: LetterId, letter: &Letter) -> Json {
-    let Kind::File(file) = &letter.kind;
+    let Kind::File(file) = &letter.kind else { panic!("vectors are of files") };
     let body = |body: &LetterBody| {
         let (root, key, codec) = (body.root.to_string(), hex(body.key.as_bytes()), u8::from(body.codec));
         json!({"root": root, "size": body.size, "key": key, "length": body.len, "codec": codec})
@@ -629,7 +629,13 @@ fn letter_of(json: &Json) -> Letter {
     Letter {
         to: text_of(json, "to").parse().unwrap(),
         end: number(json, "end") as u32,
-        kind: Kind::File(FileMeta { form, mode: number(file, "mode") as u32, path: bytes(file, "path"), mtime }),
+        kind: Kind::File(FileMeta {
+            re: None,
+            form,
+            mode: number(file, "mode") as u32,
+            path: bytes(file, "path"),
+            mtime,
+        }),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
         reply: json["reply"].as_str().map(|way| cbor::decode(&unhex(way)).unwrap()),

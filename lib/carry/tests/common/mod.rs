@@ -75,7 +75,13 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
     let letter = Letter {
         to: address.id,
         end: 20_000,
-        kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report.pdf".to_vec(), mtime: (7, 8) }),
+        kind: Kind::File(FileMeta {
+            re: None,
+            form: Form::Plain,
+            mode: 0o644,
+            path: b"report.pdf".to_vec(),
+            mtime: (7, 8),
+        }),
         salt: [number; 16],
         time: 1_700_000_000,
         reply: None,

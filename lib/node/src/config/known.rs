@@ -1,11 +1,12 @@
 //! A known node: what `nodes/NAME.toml` says.
 
 use super::source::{Key, Keys, Source};
-use super::{Address, CallRule, ConfigError, fields};
+use super::{Address, CallRule, ConfigError, Handler, fields, handler};
 use mb_wire::card::Card;
 use mb_wire::id::NodeId;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A node whose card we hold, and what it may do here.
@@ -36,6 +37,9 @@ pub struct KnownNode {
     /// What is handed on for it and to it.
     #[serde(default)]
     pub relay: Relaying,
+    /// `[exec.HANDLE]`: the commands that its letters may ask for.
+    #[serde(default, deserialize_with = "handler::by_handle")]
+    pub exec: BTreeMap<String, Handler>,
     /// `[[call]]`: when it is called and how, in the order of the file.
     #[serde(default, rename = "call")]
     pub calls: Vec<CallRule>,
@@ -169,7 +173,7 @@ pub(super) const KEYS: Keys = &[
         ]),
     ),
     ("relay", Key::Table(&[("from", Key::Value), ("to", Key::Value), ("most_complaints", Key::Value)])),
-    ("exec", Key::NotBuilt),
+    ("exec", Key::Named(handler::KEYS)),
     ("share", Key::NotBuilt),
     (
         "call",
@@ -198,6 +202,7 @@ impl KnownNode {
             accept: Accept::default(),
             link: Link::default(),
             relay: Relaying::default(),
+            exec: BTreeMap::new(),
             calls: Vec::new(),
         }
     }

@@ -20,6 +20,8 @@ pub(super) enum Key {
     Value,
     /// It holds a table with these keys.
     Table(Keys),
+    /// It holds tables with these keys, by names of the user's own.
+    Named(Keys),
     /// It holds any number of tables with these keys, each with at least one of the first two.
     Tables(Keys),
     /// It is one of ours, and its work is not built yet.
@@ -61,6 +63,16 @@ impl Source<'_> {
                 Some((_, Key::Table(keys))) => {
                     let inner = value.get_ref().as_table();
                     inner.into_iter().try_for_each(|inner| self.check(inner, keys, &format!("{within}{name}.")))?;
+                }
+                Some((_, Key::Named(keys))) => {
+                    for (word, value) in value.get_ref().as_table().into_iter().flatten() {
+                        let within = format!("{within}{name}.{}.", word.get_ref());
+                        value
+                            .get_ref()
+                            .as_table()
+                            .into_iter()
+                            .try_for_each(|inner| self.check(inner, keys, &within))?;
+                    }
                 }
                 Some((_, Key::Tables(keys))) => self.check_each(value, keys, &format!("{within}{name}"))?,
                 None => {

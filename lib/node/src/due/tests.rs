@@ -78,7 +78,13 @@ fn envelope(to: &KnownNode, nice: u8) -> Vec<u8> {
     let letter = Letter {
         to: to.id(),
         end: 20_860,
-        kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report".to_vec(), mtime: (0, 0) }),
+        kind: Kind::File(FileMeta {
+            re: None,
+            form: Form::Plain,
+            mode: 0o644,
+            path: b"report".to_vec(),
+            mtime: (0, 0),
+        }),
         salt: [nice; 16],
         time: TEN,
         reply: None,

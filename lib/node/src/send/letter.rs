@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::pack::{Packed, PackedBody};
 use super::source::Source;
-use super::{MOST_SHARING, MOST_TTL, Onion, Options, Recipient, SendError, Sender};
+use super::{Errand, MOST_SHARING, MOST_TTL, Onion, Options, Recipient, SendError, Sender};
 use crate::config::{Keep, KnownNode};
 use crate::way::ONION_DAYS;
 
@@ -206,7 +206,7 @@ impl Sender<'_> {
                 Packed::Bodies(copies) if is_shared => &copies[number / MOST_SHARING][..],
                 Packed::Bodies(copies) => &copies[number][..],
             };
-            self.letter(source, way, packed, bodies)
+            self.letter(source, way, options, packed, bodies)
         };
         ways.iter().enumerate().map(seal).collect()
     }
@@ -215,13 +215,18 @@ impl Sender<'_> {
         &self,
         source: &Source,
         way: &Way,
+        options: &Options,
         packed: &Packed,
         bodies: &[PackedBody],
     ) -> Result<Addressed, SendError> {
         let letter = Letter {
             to: way.to.node.id(),
             end: way.end,
-            kind: Kind::File(self.meta(source, way.to)?),
+            kind: match &options.errand {
+                Errand::Files(re) => Kind::File(FileMeta { re: *re, ..self.meta(source, way.to)? }),
+                Errand::Exec(exec) => Kind::Exec(exec.clone()),
+                Errand::Request(request) => Kind::Request(request.clone()),
+            },
             salt: self.random_bytes()?,
             time: self.now,
             reply: way.back.as_ref().map(|back| Box::new(back.route.clone())),
@@ -289,7 +294,7 @@ impl Sender<'_> {
         }
         mb_wire::path::check(&path).map_err(|cause| SendError::Path { path: path.clone(), cause })?;
         let mtime = if source.mtime == (0, 0) { (self.now.cast_signed(), 0) } else { source.mtime };
-        Ok(FileMeta { form: source.form, mode: source.mode, path, mtime })
+        Ok(FileMeta { re: None, form: source.form, mode: source.mode, path, mtime })
     }
 
     pub(super) fn random_bytes<const N: usize>(&self) -> Result<[u8; N], SendError> {

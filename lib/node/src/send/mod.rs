@@ -20,10 +20,12 @@ use mb_spool::replies::{self, Expected};
 use mb_spool::run::Run;
 use mb_spool::{roads, way};
 use mb_wire::card::CardError;
+use mb_wire::cbor;
 use mb_wire::envelope::{EnvelopeError, packet_id};
-use mb_wire::hash::Digest;
-use mb_wire::id::PacketId;
+use mb_wire::hash::{Digest, Label, hash};
+use mb_wire::id::{LetterId, PacketId};
 use mb_wire::key::NodeSecrets;
+use mb_wire::letter::{ExecMeta, RequestMeta};
 use mb_wire::path::PathError;
 use mb_wire::route::RouteError;
 
@@ -106,6 +108,8 @@ pub struct Options {
     pub nice: Option<u8>,
     /// Days; otherwise each recipient's own.
     pub ttl: Option<u16>,
+    /// What the inputs are.
+    pub errand: Errand,
     /// Name at the other end, of the only input.
     pub name: Option<Vec<u8>>,
     /// Send this once.
@@ -126,6 +130,30 @@ pub struct Options {
     pub reserve: u64,
     /// Threads to work with.
     pub threads: usize,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// Files and folders; if they answer a letter, this one.
+    Files(Option<LetterId>),
+    /// The standard input of a command over there.
+    Exec(ExecMeta),
+    /// Nothing: a file over there is asked for.
+    Request(RequestMeta),
+}
+
+impl Errand {
+    /// What makes it differ from others of the same input, for `--once`.
+    fn digest_of(&self, digests: &[Digest]) -> Digest {
+        match self {
+            Errand::Files(_) => input_digest(digests),
+            Errand::Exec(exec) => input_digest(&[digests, &[hash(Label::Input, &[&cbor::encode(exec)])]].concat()),
+            Errand::Request(request) => {
+                input_digest(&[digests, &[hash(Label::Input, &[&cbor::encode(request)])]].concat())
+            }
+        }
+    }
 }
 
 /// How onions are made.
@@ -305,7 +333,7 @@ impl Sender<'_> {
             source.read_through(self.stop)?;
             digests.push(source.digest());
         }
-        if input_digest(&digests) != record.input {
+        if options.errand.digest_of(&digests) != record.input {
             return Err(SendError::OtherInput(key.into()));
         }
         Ok(Some(record.packets))
@@ -376,7 +404,7 @@ impl Sender<'_> {
         };
         let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         let end = to.iter().map(|to| self.end(to, options)).max().unwrap_or(self.today);
-        let record = OnceRecord { name, end, input: input_digest(&digests), packets };
+        let record = OnceRecord { name, end, input: options.errand.digest_of(&digests), packets };
         let first = batch.commit(Some(&record))?;
         Ok(first.map_or(record.packets, |first| first.packets))
     }

@@ -21,6 +21,8 @@ pub enum Input {
     Path(PathBuf),
     /// Standard input.
     Stdin,
+    /// These bytes, of this name.
+    Bytes(Vec<u8>, Vec<u8>),
 }
 
 impl Input {
@@ -34,6 +36,7 @@ impl Input {
         match self {
             Input::Path(path) => path.clone(),
             Input::Stdin => "standard input".into(),
+            Input::Bytes(_, name) => PathBuf::from(OsStr::from_bytes(name)),
         }
     }
 
@@ -44,6 +47,7 @@ impl Input {
                 path.metadata().is_ok_and(|found| found.is_file() && found.len() <= INLINE_MOST as u64)
             }
             Input::Stdin => false,
+            Input::Bytes(bytes, _) => bytes.len() <= INLINE_MOST,
         }
     }
 }
@@ -71,6 +75,10 @@ pub fn open(input: &Input, options: &Options, digests: bool) -> Result<Source, S
     let mut source = match input {
         Input::Stdin => stream(input.path(), Box::new(io::stdin())),
         Input::Path(path) => open_path(path)?,
+        Input::Bytes(bytes, name) => {
+            let len = Some(bytes.len() as u64);
+            Source { name: name.clone(), len, ..stream(input.path(), Box::new(io::Cursor::new(bytes.clone()))) }
+        }
     };
     if let Some(name) = &options.name {
         source.name = name.clone();

@@ -248,10 +248,12 @@ impl Taken<'_> {
 fn stage_of(item: &Item) -> Option<(Stage, String)> {
     let task = item.accepted.as_ref().map(|accepted| &accepted.task);
     match (&item.fate, task) {
-        (Fate::Done | Fate::Known, Some(Task::Deliver(_))) => Some((Stage::Delivered, String::new())),
+        (Fate::Done | Fate::Known | Fate::Ran(..), Some(Task::Deliver(_))) => Some((Stage::Delivered, String::new())),
         (Fate::Done, Some(Task::Relay(_))) => Some((Stage::Accepted, String::new())),
         (Fate::Refused(Refusal::Ended { .. }), _) => Some((Stage::Expired, String::new())),
-        (Fate::Refused(refusal), _) if refusal.class() != Class::Later => Some((Stage::Refused, refusal.to_string())),
+        (Fate::Refused(refusal) | Fate::RanBadly(_, refusal), _) if refusal.class() != Class::Later => {
+            Some((Stage::Refused, refusal.to_string()))
+        }
         _ => None,
     }
 }

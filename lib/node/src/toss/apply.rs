@@ -18,17 +18,18 @@ use mb_spool::paths::{self, Came};
 use mb_spool::run::Run;
 use mb_spool::seen::{self, DoneMark, Seen};
 use mb_spool::sent;
+use mb_spool::tries::Claim;
 use mb_spool::{bad, bodies};
 use mb_wire::id::{PacketId, Root};
 
 use super::charge::Charges;
-use super::decide::{Accepted, Decision, Deliver, Known, Refusal, Relay, Task, Word, decide};
+use super::decide::{Accepted, Decision, Deliver, How, Known, Refusal, Relay, Task, Word, decide};
 use super::payload::PayloadError;
 use super::relay::Outgoing;
 use super::reply::Answered;
 use super::stage::{Shared, Stage};
 use super::wait::{self, NextLook};
-use super::{Delivered, Event, Failed, Source, Tell, Tosser};
+use super::{Delivered, Event, Failed, Scope, Source, Tell, Tosser};
 
 /// A batch of packets from one queue.
 pub struct Batch<'b, 'a> {
@@ -40,8 +41,8 @@ pub struct Batch<'b, 'a> {
     pub charges: &'b Charges,
     /// When what waits is to be looked at again.
     pub next_look: &'b NextLook,
-    /// Leaves what is under way where it is.
-    pub is_relaying_off: bool,
+    /// What is to be left where it is.
+    pub scope: &'b Scope,
 }
 
 /// A packet that this run has claimed.
@@ -70,6 +71,16 @@ pub(super) enum Fate {
     Left,
     /// Its author wants it to go on later: then, in seconds since 1970.
     Held(u64),
+    /// All of the input of its command is here, and it may begin.
+    Runs(Claim),
+    /// Its command has done its work, in so many tries.
+    Ran(Claim, u32),
+    /// Its command failed, and is to be tried again from that time on; why.
+    Tried(u64, String),
+    /// Its command will not do its work.
+    RanBadly(Claim, Refusal),
+    /// It is to be looked at again from that time on, in seconds since 1970.
+    Later(u64),
     /// It is large: staged by itself, with all threads.
     Large,
     /// It lacks bodies.
@@ -205,8 +216,13 @@ impl<'a> Batch<'_, 'a> {
     /// Everything before the barriers.
     fn prepare(&self, accepted: &Accepted, stage: &Stage, threads: usize) -> Fate {
         let prepared = match &accepted.task {
-            Task::Deliver(deliver) => self.stage_letter(accepted, deliver, stage, threads),
-            Task::Relay(_) if self.is_relaying_off => Ok(Fate::Left),
+            Task::Deliver(deliver) => match deliver.how {
+                How::Place if self.scope.no_file => Ok(Fate::Left),
+                How::Place => self.stage_letter(accepted, deliver, stage, threads),
+                How::Run(_) if self.scope.no_exec => Ok(Fate::Left),
+                How::Run(handler) => self.ready_to_run(accepted, deliver, handler, stage, threads),
+            },
+            Task::Relay(_) if self.scope.no_relay => Ok(Fate::Left),
             Task::Relay(relay) => self.ready(accepted, relay, stage, threads),
             Task::Confirm(packets) => {
                 let confirmed = sent::confirm(self.tosser.spool, &accepted.from.id(), packets, self.run);
@@ -218,6 +234,7 @@ impl<'a> Batch<'_, 'a> {
         prepared.unwrap_or_else(|error| match error {
             PayloadError::Refused(refusal) => Fate::Refused(refusal),
             PayloadError::Disk(error) => Fate::Failed(error),
+            PayloadError::Enough => Fate::Left,
         })
     }
 
@@ -340,7 +357,7 @@ impl<'a> Batch<'_, 'a> {
 
     /// The steps that everything staged, and everything that goes on, takes together; then everything else, one by one.
     fn finish(&self, items: Vec<Item<'a>>, staged: Barrier, stage: &Stage, tell: Tell) -> durable::Result<()> {
-        let (mut deliveries, mut outgoing, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut deliveries, mut outgoing, mut commands, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for mut item in items {
             match std::mem::replace(&mut item.fate, Fate::Done) {
                 Fate::Staged(delivery) => deliveries.push((item, delivery)),
@@ -349,6 +366,7 @@ impl<'a> Batch<'_, 'a> {
                     deliveries.push((item, delivery));
                 }
                 Fate::Ready(ready) => outgoing.push((item, ready)),
+                Fate::Runs(claimed) => commands.push((item, claimed)),
                 fate => others.push(Item { fate, ..item }),
             }
         }
@@ -358,8 +376,11 @@ impl<'a> Batch<'_, 'a> {
         if !outgoing.is_empty() {
             self.hand_on(outgoing, &mut others, stage, tell)?;
         }
+        if !commands.is_empty() {
+            self.run_commands(commands, &mut others, stage, tell)?;
+        }
         self.answer(&others, tell)?;
-        others.iter().try_for_each(|item| self.end(item, tell))
+        others.into_iter().try_for_each(|item| self.end(item, tell))
     }
 
     /// Claim, place, settle. What fails alone joins `others` as failed; what is through joins them as done.
@@ -459,9 +480,23 @@ impl<'a> Batch<'_, 'a> {
         Ok(())
     }
 
-    /// What becomes of the packet in the end. The input goes last.
-    fn end(&self, item: &Item, tell: Tell) -> durable::Result<()> {
-        match &item.fate {
+    /// What becomes of the packet in the end. The input goes last, and then what is known of tries.
+    fn end(&self, mut item: Item, tell: Tell) -> durable::Result<()> {
+        match std::mem::replace(&mut item.fate, Fate::Left) {
+            Fate::Ran(claimed, _) => {
+                self.remove(&item)?;
+                claimed.end()
+            }
+            Fate::RanBadly(claimed, refusal) => {
+                self.refuse(&item, &refusal, tell)?;
+                claimed.end()
+            }
+            fate => self.end_other(&item, &fate, tell),
+        }
+    }
+
+    fn end_other(&self, item: &Item, fate: &Fate, tell: Tell) -> durable::Result<()> {
+        match fate {
             Fate::Done | Fate::Known | Fate::Answered(_) => self.remove(item),
             Fate::Waits(missing) => self.wait(item, missing, tell),
             Fate::Refused(refusal) => self.refuse(item, refusal, tell),
@@ -475,7 +510,15 @@ impl<'a> Batch<'_, 'a> {
                 Ok(())
             }
             // All but the first have been given another fate by now.
-            Fate::Left | Fate::Staged(_) | Fate::Partial(..) | Fate::Ready(_) | Fate::Large => Ok(()),
+            Fate::Later(at) | Fate::Tried(at, _) => self.put_aside(item, *at),
+            Fate::Ran(..)
+            | Fate::RanBadly(..)
+            | Fate::Runs(_)
+            | Fate::Left
+            | Fate::Staged(_)
+            | Fate::Partial(..)
+            | Fate::Ready(_)
+            | Fate::Large => Ok(()),
         }
     }
 
@@ -491,6 +534,16 @@ impl<'a> Batch<'_, 'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// It goes on waiting, until that time.
+    fn put_aside(&self, item: &Item, at: u64) -> durable::Result<()> {
+        let Some(accepted) = item.accepted.as_ref().filter(|_| !self.source.is_wait) else {
+            self.next_look.at(at);
+            return Ok(());
+        };
+        wait::note_due(self.tosser.spool, at, self.run)?;
+        wait::put(self.tosser.spool, &self.source.dir, &item.packet, &item.roots, &accepted.from.id(), self.run)
     }
 
     fn wait(&self, item: &Item, missing: &[usize], tell: Tell) -> durable::Result<()> {

@@ -5,6 +5,7 @@
 //! author and what it may do here; of a packet under way, its slot and between whom we relay.
 
 use mb_spool::class::Class;
+use mb_spool::date::time_text;
 use mb_wire::card::CardError;
 use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap};
 use mb_wire::hash::Digest;
@@ -16,7 +17,7 @@ use mb_wire::report::{Report, ReportError};
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
 use mb_wire::trace::{Trace, TraceError};
 
-use crate::config::{Keep, KnownNode};
+use crate::config::{Handler, Keep, KnownNode};
 use crate::keys::ExchangeKeys;
 use crate::way::ONION_DAYS;
 
@@ -70,6 +71,8 @@ pub struct Accepted<'a> {
     pub from: &'a KnownNode,
     /// Whether it is to be confirmed once it is settled.
     pub ask: bool,
+    /// Its priority.
+    pub nice: u8,
     /// Where word of it goes, if anywhere.
     pub word: Option<Word<'a>>,
     /// The bodies that come with it.
@@ -100,6 +103,8 @@ pub struct Deliver<'a> {
     pub letter: Letter,
     /// Who wrote it.
     pub author: &'a KnownNode,
+    /// What becomes of it.
+    pub how: How<'a>,
     /// In an onion: what is taken off each body before it is opened.
     pub veils: Option<Veils>,
     /// Of one that came by relays in the open: the trace of its path, which holds and leads here, or is empty if its author wants
@@ -110,9 +115,17 @@ pub struct Deliver<'a> {
 impl Deliver<'_> {
     /// Whether the letter is a folder, of which some files can be whole though others are not.
     pub fn is_folder(&self) -> bool {
-        let Kind::File(meta) = &self.letter.kind;
-        meta.form == Form::Folder
+        self.letter.kind.as_file().is_some_and(|file| file.form == Form::Folder)
     }
+}
+
+/// What becomes of a letter.
+#[derive(Clone, Copy)]
+pub enum How<'a> {
+    /// It is put into the author's folder.
+    Place,
+    /// It is the standard input of this command.
+    Run(&'a Handler),
 }
 
 /// A packet that may go on.
@@ -254,6 +267,35 @@ pub enum Refusal {
     /// The author may not send us files.
     #[error("{0} may not send us files ([accept] files = false)")]
     NoFiles(String),
+    /// The author may not have this run.
+    #[error("{author} asks for {handle}: {what}")]
+    Handler {
+        /// Our name for the author.
+        author: String,
+        /// What it asks for.
+        handle: String,
+        /// Why not.
+        what: &'static str,
+    },
+    /// A command began and has no end, and is not to be run twice.
+    #[error("{handle}: began {} and has no end: nobody knows whether it has run", time_text(began.cast_signed()))]
+    Unfinished {
+        /// The handle.
+        handle: String,
+        /// When it began, in seconds since 1970.
+        began: u64,
+    },
+    /// A command that will not do its work.
+    #[error("{handle}: {what}")]
+    Command {
+        /// The handle.
+        handle: String,
+        /// What came of it.
+        what: String,
+    },
+    /// The author may not ask for files.
+    #[error("nothing is shared with {0} ([[share]])")]
+    NoRequests(String),
     /// Bodies are missing, and no more of this neighbour may wait.
     #[error("bodies are missing, and {0} has as much waiting as it may ([link])")]
     TooMuchWaiting(String),
@@ -296,6 +338,7 @@ impl Refusal {
             Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) | Refusal::NoFiles(_) => {
                 Class::Refused
             }
+            Refusal::Handler { .. } | Refusal::NoRequests(_) => Class::Refused,
             Refusal::DoubtedDate { .. }
             | Refusal::TooMuchWaiting(_)
             | Refusal::TooMuchUnderWay(_)
@@ -312,6 +355,9 @@ impl Refusal {
         match self {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => {
                 Some("if you trust it: mb-node add its card, then mb-toss --retry")
+            }
+            Refusal::Handler { .. } | Refusal::NoRequests(_) => {
+                Some("allow it in the node's file, then mb-toss --retry")
             }
             Refusal::NoFiles(_) | Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) => {
                 Some("allow it in the node's file, then mb-toss --retry")
@@ -398,7 +444,7 @@ fn look_inside<'a>(
             }
         }
     };
-    Ok(Accepted { packet, from, ask, word: None, bodies: prefix.bodies, task })
+    Ok(Accepted { packet, from, ask, nice: prefix.nice, word: None, bodies: prefix.bodies, task })
 }
 
 fn deliver<'a>(
@@ -421,16 +467,33 @@ fn deliver<'a>(
             return Err(RouteError::from(TraceError::Other).into());
         }
     }
-    let Kind::File(_) = &letter.kind;
-    if !author.accept.files {
-        return Err(Refusal::NoFiles(author.name.clone()));
-    }
+    let how = how(&letter.kind, author)?;
     let is_relayed = from.id() != letter.author && veils.is_none();
     let trace = match letter.wants.trace {
         true => Some(trace),
         false => is_relayed.then(Trace::default),
     };
-    Ok(Deliver { id, letter, author, veils, trace })
+    Ok(Deliver { id, letter, author, how, veils, trace })
+}
+
+/// What becomes of the author's letter, if he may send one of this kind.
+fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
+    match kind {
+        Kind::File(_) if author.accept.files => Ok(How::Place),
+        Kind::File(_) => Err(Refusal::NoFiles(author.name.clone())),
+        Kind::Exec(exec) => {
+            let handler = author.exec.get(&exec.handle);
+            let refusal = |what| Refusal::Handler { author: author.name.clone(), handle: exec.handle.clone(), what };
+            match handler {
+                None => Err(refusal("no such handle ([exec.HANDLE])")),
+                Some(handler) if !exec.args.is_empty() && !handler.arguments => {
+                    Err(refusal("no arguments may be added ([exec.HANDLE] arguments = false)"))
+                }
+                Some(handler) => Ok(How::Run(handler)),
+            }
+        }
+        Kind::Request(_) => Err(Refusal::NoRequests(author.name.clone())),
+    }
 }
 
 /// Whether, and in which envelope, a packet of `from` goes on.

@@ -15,11 +15,12 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{ahead, bad, batch, complaints, once, partial, paths, relayed, replies, roads, seen, sent, way};
+use mb_spool::{ahead, bad, batch, complaints, once, partial, paths, relayed, replies, roads, seen, sent, tries, way};
 use mb_wire::id::{NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Reason, Receipt};
 
+use crate::exec::Runner;
 use crate::keys::ExchangeKeys;
 use charge::Charges;
 use wait::NextLook;
@@ -40,6 +41,8 @@ mod reply;
 mod reroute;
 /// Packets that nobody came for until it was too late.
 mod late;
+/// Letters whose payload is for a command.
+mod command;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.
@@ -76,6 +79,8 @@ pub struct Tosser<'a> {
     pub threads: usize,
     /// Packets that share their barriers; each keeps a lock, which is an open file.
     pub batch: usize,
+    /// Runs commands.
+    pub runner: &'a dyn Runner,
     /// Set when the user wants to stop.
     pub stop: &'a AtomicBool,
 }
@@ -87,12 +92,40 @@ pub struct Scope {
     pub from: Vec<NodeId>,
     /// Leaves what is under way to others where it is.
     pub no_relay: bool,
+    /// Leaves files where they are.
+    pub no_file: bool,
+    /// Leaves what is for a command where it is.
+    pub no_exec: bool,
 }
 
 /// What happened, as it happens.
 pub enum Event<'a> {
     /// A letter was delivered.
     Delivered(&'a Delivered),
+    /// A command has done its work.
+    Ran {
+        /// The packet.
+        packet: PacketId,
+        /// Our name for its author.
+        author: &'a str,
+        /// What the command is known by.
+        handle: &'a str,
+        /// In how many tries.
+        tries: u32,
+    },
+    /// A command failed, and is to be tried again.
+    Tried {
+        /// The packet.
+        packet: PacketId,
+        /// Our name for its author.
+        author: &'a str,
+        /// What the command is known by.
+        handle: &'a str,
+        /// How it failed.
+        why: &'a str,
+        /// From when on it is to be tried again, in seconds since 1970.
+        next: u64,
+    },
     /// A packet is held, as its author wants, before it goes on.
     Held {
         /// The packet.
@@ -304,6 +337,7 @@ impl Tosser<'_> {
         paths::forget_before(self.spool, today.day)?;
         partial::sweep(self.spool)?;
         ahead::clear(self.spool)?;
+        tries::sweep(self.spool, self.now)?;
         roads::sweep(self.spool, self.now)?;
         bad::sweep(self.spool, run)?;
         bodies::sweep_all(self.spool, run)
@@ -325,7 +359,7 @@ impl Job<'_, '_> {
     /// Tosses what waits. It stays due if anything failed, or was left out.
     fn toss_waiting(&self, due: Option<wait::Due>, tell: Tell) -> durable::Result<()> {
         let Job { tosser, scope, .. } = *self;
-        let mut is_done = scope.from.is_empty() && !scope.no_relay;
+        let mut is_done = scope.from.is_empty() && !(scope.no_relay || scope.no_file || scope.no_exec);
         for source in tosser.sources(scope, Queue::Wait)? {
             self.toss_queue(&source, &mut |event| {
                 is_done &= !matches!(event, Event::Failed(_) | Event::Held { .. });
@@ -356,8 +390,7 @@ impl Job<'_, '_> {
             if tosser.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let batch =
-                apply::Batch { tosser, source, today, run, charges, next_look, is_relaying_off: scope.no_relay };
+            let batch = apply::Batch { tosser, source, today, run, charges, next_look, scope };
             batch.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())

@@ -29,6 +29,9 @@ pub enum PayloadError {
     /// The packet.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Who takes it wants no more of it.
+    #[error("nobody wants the rest")]
+    Enough,
 }
 
 /// A letter's bodies, open, in their order: all, or the first of them. Empty where the payload is inline.

@@ -199,7 +199,7 @@ impl<'a> Batch<'_, 'a> {
     pub(super) fn go_ahead(&self, accepted: &Accepted, relay: &Relay) -> durable::Result<()> {
         let spool = self.tosser.spool;
         let Some(wait) = spool.find_queue(&accepted.from.id(), Queue::Wait)? else { return Ok(()) };
-        if relay.veils.is_some() || relay.hold > 0 || relay.is_traced() || self.is_relaying_off {
+        if relay.veils.is_some() || relay.hold > 0 || relay.is_traced() || self.scope.no_relay {
             return Ok(());
         }
         // What is refused is so when it goes on.

@@ -58,7 +58,10 @@ impl Stage<'_> {
     /// Writes the letter's payload and its list. If only the first of its bodies are given, the files that are whole with them, to be
     /// delivered by themselves. Nothing is visible under a final name; on an error nothing stays.
     pub fn stage(&self, deliver: &Deliver, bodies: Vec<FileRef>, threads: usize) -> Result<Delivery, PayloadError> {
-        let Kind::File(meta) = &deliver.letter.kind;
+        // Nothing else is staged.
+        let Kind::File(meta) = &deliver.letter.kind else {
+            return Err(Refusal::NoFiles(deliver.author.name.clone()).into());
+        };
         let (target, mut wanted) = self.target(deliver.author, meta)?;
         self.check_room(&target, deliver.author, &deliver.letter)?;
         let staged = staged_name(self.run);

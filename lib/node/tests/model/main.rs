@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mb_node::config::KnownNode;
+use mb_node::exec::System;
 use mb_node::keys::ExchangeKeys;
-use mb_node::send::{Compress, Input, Onion, Options, Place, Recipient, SendError, Sender, Sent};
+use mb_node::send::{Compress, Errand, Input, Onion, Options, Place, Recipient, SendError, Sender, Sent};
 use mb_node::toss::{Event, Nodes, Scope, Tosser};
 use mb_spool::durable::memory::{Fault, LockMode, Node, Options as FsOptions, World, is_cut};
 use mb_spool::durable::{self, DirRef};
@@ -139,6 +140,7 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         reserve: 0,
         threads: 1,
         batch: 512,
+        runner: &System,
         stop: &stop,
     };
     let mut delivered = Vec::new();
@@ -152,6 +154,8 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         | Event::Complaint { .. }
         | Event::Rerouted { .. }
         | Event::Waits { .. }
+        | Event::Ran { .. }
+        | Event::Tried { .. }
         | Event::Partial { .. }
         | Event::Dropped(_)
         | Event::Doubt(_) => {}
@@ -163,6 +167,7 @@ fn options() -> Options {
     Options {
         nice: None,
         ttl: None,
+        errand: Errand::Files(None),
         name: None,
         once: None,
         private: false,

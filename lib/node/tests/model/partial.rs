@@ -45,7 +45,13 @@ fn packet(north: &Actor, south: &Actor) -> (BTreeMap<String, Vec<u8>>, Vec<Strin
     let letter = Letter {
         to: to.id,
         end: TODAY + 1,
-        kind: Kind::File(FileMeta { form: Form::Folder, mode: 0o755, path: b"folder".to_vec(), mtime: (7, 0) }),
+        kind: Kind::File(FileMeta {
+            re: None,
+            form: Form::Folder,
+            mode: 0o755,
+            path: b"folder".to_vec(),
+            mtime: (7, 0),
+        }),
         salt: [1; 16],
         time: 1_700_000_000,
         wants: Wants::default(),

@@ -36,6 +36,7 @@ use crate::relayed::RELAYED;
 use crate::replies::REPLY;
 use crate::roads::ROAD;
 use crate::run::RUN_NAME_LEN;
+use crate::tries::EXEC;
 use crate::way::{HANDED, WAY};
 use fix::{Found, Mender, Repair, StateFile};
 use packets::{Packets, Rule};
@@ -217,6 +218,7 @@ impl Walk<'_> {
             HANDED | PARTIAL => {
                 self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false))
             }
+            EXEC => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
             "once" => self.records(dir, place, entry, state::once_record),
             "keys" => self.records(dir, place, entry, state::key_file),
             "day" => self.number(dir, place, StateFile::Day),

@@ -59,7 +59,7 @@ fn sealed_body(number: u8, plain_len: usize) -> (Vec<u8>, LetterBody) {
 
 fn envelope(to: NodeId, salt: u8, bodies: &[LetterBody]) -> Vec<u8> {
     let author = node(1);
-    let file = FileMeta { form: Form::Plain, mode: 0o644, path: b"report".to_vec(), mtime: (0, 0) };
+    let file = FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"report".to_vec(), mtime: (0, 0) };
     let letter = Letter {
         to,
         end: 20_090,

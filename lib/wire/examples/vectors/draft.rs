@@ -95,7 +95,13 @@ pub fn listed(number: u8, plain_len: u64) -> LetterBody {
 impl Draft {
     /// A small file from alice to bob, in the letter itself.
     pub fn new() -> Draft {
-        let file = FileMeta { form: Form::Plain, mode: 0o644, path: b"hello.txt".to_vec(), mtime: (1_700_000_000, 5) };
+        let file = FileMeta {
+            re: None,
+            form: Form::Plain,
+            mode: 0o644,
+            path: b"hello.txt".to_vec(),
+            mtime: (1_700_000_000, 5),
+        };
         let letter = Letter {
             to: node(BOB).id(),
             end: 20_090,
@@ -120,7 +126,7 @@ impl Draft {
     }
 
     pub fn file(&mut self) -> &mut FileMeta {
-        let Kind::File(file) = &mut self.letter.kind;
+        let Kind::File(file) = &mut self.letter.kind else { panic!("drafts are of files") };
         file
     }
 
@@ -144,7 +150,8 @@ impl Draft {
     }
 
     fn letter_map(&self) -> Map {
-        let Letter { to, end, kind: Kind::File(file), salt, time, reply, wants, author, bodies, inline } = &self.letter;
+        let Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline } = &self.letter;
+        let Kind::File(file) = kind else { panic!("drafts are of files") };
         let form = if file.form == Form::Plain { "plain" } else { "folder" };
         let file = map([
             ("form", text(form)),
@@ -378,7 +385,7 @@ impl Made {
 
 /// A letter as a vector shows it.
 pub fn letter(id: LetterId, letter: &Letter) -> Json {
-    let Kind::File(file) = &letter.kind;
+    let Kind::File(file) = &letter.kind else { panic!("drafts are of files") };
     let bodies = letter.bodies.iter().map(|b| {
         json!({
             "root": b.root.to_string(), "size": b.size, "key": hex(b.key.as_bytes()), "length": b.len,

@@ -32,7 +32,13 @@ impl World {
         Letter {
             to: self.bob.id(),
             end: 20_000,
-            kind: Kind::File(FileMeta { form: Form::Plain, mode: 0o644, path: b"report.pdf".to_vec(), mtime: (7, 8) }),
+            kind: Kind::File(FileMeta {
+                re: None,
+                form: Form::Plain,
+                mode: 0o644,
+                path: b"report.pdf".to_vec(),
+                mtime: (7, 8),
+            }),
             salt: [4; 16],
             time: 1_700_000_000,
             reply: None,

@@ -1,0 +1,256 @@
+//! Command: a letter's payload becomes the standard input of a command that its receiver has configured for its author.
+//!
+//! All of the payload is verified before; that a try begins is durable before it does, and how it ended after. What has run well is marked
+//! in `self/seen/`, then the input goes. Who dies in between runs it again, with the same letter id: at least once. A command that is
+//! rather not run than twice is put aside then.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use mb_spool::barrier::Barrier;
+use mb_spool::blocks::for_each_block;
+use mb_spool::durable;
+use mb_spool::seen::{DoneMark, Seen};
+use mb_spool::tries::{self, Claim, Last, Tries};
+use mb_wire::letter::Kind;
+
+use super::apply::{Batch, Fate, Item};
+use super::decide::{Accepted, Deliver, How, Refusal, Task};
+use super::payload::{Bodies, PayloadError};
+use super::stage::Stage;
+use super::{Event, Tell};
+use crate::config::Handler;
+use crate::exec::{End, Order, Outcome, Take};
+
+/// Commands that begin and end together: so many may run once more after a crash.
+const AT_ONCE: usize = 32;
+/// So often a try that has no end is made again at once: who dies of a command shall not die of it each time.
+const SUDDEN_ENDS: u32 = 3;
+/// The exit code that says: try again.
+const TRY_AGAIN: i32 = 75;
+
+/// A command that may run.
+struct Ready<'a> {
+    item: Item<'a>,
+    claimed: Claim,
+}
+
+impl<'a> Batch<'_, 'a> {
+    /// Claims a letter's command and verifies all of its input, if it is time for it.
+    pub(super) fn ready_to_run(
+        &self,
+        accepted: &Accepted,
+        deliver: &Deliver,
+        handler: &Handler,
+        stage: &Stage,
+        threads: usize,
+    ) -> Result<Fate, PayloadError> {
+        if stage.look_up(deliver.letter.end, &deliver.id)? == Seen::Done {
+            return Ok(Fate::Known);
+        }
+        let files = match self.open_bodies(accepted)? {
+            Ok(files) => files,
+            Err(missing) => return Ok(Fate::Waits(missing)),
+        };
+        let Some(claimed) = tries::claim(self.tosser.spool, &deliver.id, self.run)? else { return Ok(Fate::Left) };
+        let at = match &claimed.known {
+            Some(Tries { last: Last::Begun(began), .. }) if handler.once => {
+                let unfinished = Refusal::Unfinished { handle: handle_of(deliver), began: *began };
+                return Ok(Fate::RanBadly(claimed, unfinished));
+            }
+            Some(Tries { last: Last::Begun(began), count, .. }) if *count >= SUDDEN_ENDS => {
+                began.saturating_add(handler.retry.after(*count).unwrap_or(0))
+            }
+            Some(Tries { last: Last::Failed { next, .. }, .. }) => *next,
+            _ => 0,
+        };
+        if at > self.tosser.now {
+            return Ok(Fate::Later(at));
+        }
+        let bodies = Bodies { letter: &deliver.letter, files, veils: deliver.veils.as_ref(), threads };
+        match bodies.read(&mut |_| Ok(())) {
+            Ok(()) => Ok(Fate::Runs(claimed)),
+            Err(PayloadError::Refused(refusal)) => Ok(Fate::RanBadly(claimed, refusal)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs commands, and says what came of each. All join `others`, with their fates.
+    pub(super) fn run_commands(
+        &self,
+        ready: Vec<(Item<'a>, Claim)>,
+        others: &mut Vec<Item<'a>>,
+        stage: &Stage,
+        tell: Tell,
+    ) -> durable::Result<()> {
+        let ready = ready.into_iter().map(|(item, claimed)| Ready { item, claimed });
+        let is_once = |ready: &Ready| command_of(&ready.item).is_some_and(|(_, handler)| handler.once);
+        let (once, mut many): (Vec<Ready>, Vec<Ready>) = ready.partition(is_once);
+        for one in once {
+            self.run_some(vec![one], others, stage, tell)?;
+        }
+        while !many.is_empty() {
+            let rest = many.split_off(many.len().min(AT_ONCE));
+            self.run_some(std::mem::replace(&mut many, rest), others, stage, tell)?;
+        }
+        Ok(())
+    }
+
+    fn run_some(
+        &self,
+        mut ready: Vec<Ready<'a>>,
+        others: &mut Vec<Item<'a>>,
+        stage: &Stage,
+        tell: Tell,
+    ) -> durable::Result<()> {
+        let mut barrier = Barrier::new();
+        for Ready { item, claimed } in &mut ready {
+            claimed.begin(item.packet, self.tosser.now, self.run, &mut barrier)?;
+        }
+        barrier.wait()?;
+        let (mut rest, ran) = (ready.into_iter(), Mutex::new(Vec::new()));
+        let run = |one: Ready<'a>, _: &mut Vec<u8>| {
+            let outcome = self.run_one(&one);
+            ran.lock().unwrap_or_else(PoisonError::into_inner).push((one, outcome));
+            Ok::<(), durable::Error>(())
+        };
+        for_each_block(self.tosser.threads, |_| Ok(rest.next()), run)?;
+        let mut ran = ran.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ran.sort_unstable_by_key(|(one, _)| one.item.packet);
+
+        let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
+        let from = others.len();
+        for (Ready { mut item, mut claimed }, outcome) in ran {
+            let Some((deliver, handler)) = command_of(&item) else { continue };
+            let (packet, count) = (item.packet, claimed.count());
+            let verdict = match outcome {
+                Ok(outcome) => self.verdict(handler, count, &outcome),
+                Err(PayloadError::Disk(error)) => Verdict::Later(self.tosser.now, error.to_string()),
+                Err(PayloadError::Refused(refusal)) => Verdict::Bad(refusal.to_string()),
+                Err(PayloadError::Enough) => Verdict::Bad("its input was cut short".into()),
+            };
+            let fate = match verdict {
+                Verdict::Good => {
+                    let day = stage.day(deliver.letter.end)?;
+                    mark.settle(&day, &deliver.id, self.run)?;
+                    barrier.dir(&day);
+                    Fate::Ran(claimed, count)
+                }
+                Verdict::Later(next, why) => {
+                    claimed.fail(packet, next, &why, self.run, &mut barrier)?;
+                    Fate::Tried(next, why)
+                }
+                Verdict::Bad(what) => {
+                    claimed.fail(packet, 0, &what, self.run, &mut barrier)?;
+                    Fate::RanBadly(claimed, Refusal::Command { handle: handle_of(deliver), what })
+                }
+            };
+            item.fate = fate;
+            others.push(item);
+        }
+        barrier.wait()?;
+        for item in &others[from..] {
+            let Some((deliver, _)) = command_of(item) else { continue };
+            let (packet, author, handle) = (item.packet, &*deliver.author.name, &*handle_of(deliver));
+            match &item.fate {
+                Fate::Ran(_, tries) => tell(Event::Ran { packet, author, handle, tries: *tries }),
+                Fate::Tried(next, why) => tell(Event::Tried { packet, author, handle, why, next: *next }),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn run_one(&self, ready: &Ready) -> Result<Outcome, PayloadError> {
+        let Ready { item, claimed } = ready;
+        let (Some(accepted), Some((deliver, handler))) = (item.accepted.as_deref(), command_of(item)) else {
+            return Err(PayloadError::Enough);
+        };
+        let files = self.open_bodies(accepted)?.map_err(|missing| Refusal::Body {
+            number: missing.first().copied().unwrap_or_default(),
+            what: "has gone".into(),
+        })?;
+        let bodies = Bodies { letter: &deliver.letter, files, veils: deliver.veils.as_ref(), threads: 1 };
+        let mut feed = |take: Take| {
+            let fed = bodies.read(&mut |bytes| if take(bytes) { Ok(()) } else { Err(PayloadError::Enough) });
+            match fed {
+                Err(PayloadError::Enough) => Ok(()),
+                other => other,
+            }
+        };
+        let order = order(accepted, deliver, handler, claimed.count());
+        self.tosser.runner.run(&order, &mut feed, &mut |_| Ok(()), self.tosser.stop)
+    }
+
+    fn verdict(&self, handler: &Handler, tries: u32, outcome: &Outcome) -> Verdict {
+        let (how, may_come_right) = match &outcome.end {
+            End::Exited(0) => return Verdict::Good,
+            End::Exited(code) => (format!("exit {code}"), *code == TRY_AGAIN),
+            End::Signaled(signal) => (format!("ended by signal {signal}"), true),
+            End::TooLong => (format!("took longer than {} seconds", handler.seconds), true),
+            End::TooMuch => (format!("printed more than {} bytes", handler.output), false),
+            End::Stopped => return Verdict::Later(self.tosser.now, "was stopped".into()),
+            End::NotStarted(why) => (format!("could not be started: {why}"), true),
+        };
+        let said = String::from_utf8_lossy(&outcome.said).trim().to_owned();
+        let why = if said.is_empty() { how } else { format!("{how}: {said}") };
+        match handler.retry.after(tries).filter(|_| may_come_right) {
+            Some(secs) => Verdict::Later(self.tosser.now.saturating_add(secs), why),
+            None => Verdict::Bad(why),
+        }
+    }
+}
+
+enum Verdict {
+    /// It has done its work.
+    Good,
+    /// It is to be tried again from that time on.
+    Later(u64, String),
+    /// It is not.
+    Bad(String),
+}
+
+fn command_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Deliver<'a>, &'a Handler)> {
+    match &item.accepted.as_deref()?.task {
+        Task::Deliver(deliver) => match deliver.how {
+            How::Run(handler) => Some((deliver, handler)),
+            How::Place => None,
+        },
+        _ => None,
+    }
+}
+
+fn handle_of(deliver: &Deliver) -> String {
+    match &deliver.letter.kind {
+        Kind::Exec(exec) => exec.handle.clone(),
+        Kind::File(_) | Kind::Request(_) => String::new(),
+    }
+}
+
+fn order<'h>(accepted: &Accepted, deliver: &Deliver, handler: &'h Handler, tries: u32) -> Order<'h> {
+    let mut words: Vec<OsString> = handler.command.iter().map(OsString::from).collect();
+    if let Kind::Exec(exec) = &deliver.letter.kind {
+        words.extend(exec.args.iter().map(|argument| OsStr::from_bytes(&argument.0).to_owned()));
+    }
+    let environment = vec![
+        ("MB_LETTER", deliver.id.to_string()),
+        ("MB_PACKET", accepted.packet.to_string()),
+        ("MB_SENDER", deliver.author.id().to_string()),
+        ("MB_SENDER_NAME", deliver.author.name.clone()),
+        ("MB_HANDLE", handle_of(deliver)),
+        ("MB_NICE", accepted.nice.to_string()),
+        ("MB_TRY", tries.to_string()),
+    ];
+    Order {
+        words,
+        environment,
+        folder: handler.folder.clone().unwrap_or_else(|| PathBuf::from("/")),
+        time: Duration::from_secs(handler.seconds.into()),
+        most_output: handler.output,
+        owner: (handler.uid, handler.gid),
+        limits: &handler.limits,
+    }
+}
