@@ -391,6 +391,23 @@ pub fn all() -> Vec<Scenario> {
             TO_SOUTH,
         ),
         Scenario {
+            prepare: south_runs_commands,
+            end: each_command_has_run,
+            ..story(
+                "commands are run, one of them at the second try",
+                vec![
+                    send_command(&["mb-send", "--threads", "1", "-t", "south", "-x", "good"]),
+                    send_command(&["mb-send", "--threads", "1", "-t", "south", "-x", "busy"]),
+                    then("north", OUT),
+                    then("south", IN),
+                    exits("south", TOSS, 75, 0),
+                    Step::User(time_passes),
+                    tried("south", TOSS),
+                ],
+                &[],
+            )
+        },
+        Scenario {
             prepare: east_is_a_relay,
             ..story(
                 "announced by a relay before its body comes",
@@ -558,6 +575,11 @@ pub fn all() -> Vec<Scenario> {
     ]
 }
 
+/// A command's input is a small file.
+const fn send_command(words: &'static [&'static str]) -> Step {
+    Step::Program(Program { input: Some("files/small.txt"), is_tried: false, ..Program::new("north", words) })
+}
+
 const fn visit(node: &'static str) -> Step {
     then(node, VISIT)
 }
@@ -582,6 +604,46 @@ fn east_is_a_relay(yard: &Yard) {
 }
 
 /// north keeps what it hands to south until that confirms it.
+/// South runs a command for north that works, and one that is busy the first time. Both write down for which letter they have run.
+fn south_runs_commands(yard: &Yard) {
+    three_nodes(yard);
+    std::fs::create_dir(yard.path("ran")).expect("a folder in the yard");
+    let ran = yard.path("ran").display().to_string();
+    let good = format!("cmp - {}/files/small.txt && echo $MB_LETTER >>{ran}/good", yard.path("").display());
+    let busy = format!(
+        "[ -e {ran}/first ] || {{ touch {ran}/first; exit 75; }}; cat >/dev/null; echo $MB_LETTER >>{ran}/busy"
+    );
+    let file = yard.path("south/config/nodes/north.toml");
+    let mut text = std::fs::read_to_string(&file).expect("the node's file");
+    for (handle, script) in [("good", good), ("busy", busy)] {
+        text.push_str(&format!("\n[exec.{handle}]\ncommand = [\"/bin/sh\", \"-c\", \"{script}\"]\n"));
+    }
+    std::fs::write(&file, text).expect("the node's file");
+}
+
+/// What is to be tried again at south may be.
+fn time_passes(yard: &Yard) {
+    use mb_spool::tries::{Last, Tries};
+    for path in crate::yard::files_below(&yard.path("south/spool/self/exec")) {
+        let known = Tries::from_bytes(&std::fs::read(&path).expect("a record"));
+        if let Some(Tries { packet, count, last: Last::Failed { why, .. } }) = known {
+            let tries = Tries { packet, count, last: Last::Failed { next: 1, why } };
+            std::fs::write(&path, tries.to_bytes()).expect("a record");
+            std::fs::write(yard.path("south/spool/self/due"), "1\n").expect("a number");
+        }
+    }
+}
+
+/// Each letter's command has done its work, and none of them waits or is in bad/.
+fn each_command_has_run(yard: &Yard) -> Vec<String> {
+    let ran = |name: &str| std::fs::read_to_string(yard.path(format!("ran/{name}"))).unwrap_or_default();
+    let letters: Vec<BTreeSet<String>> =
+        ["good", "busy"].iter().map(|name| ran(name).lines().map(str::to_owned).collect()).collect();
+    let waits = yard.command("south", &["mb-stat"]).run().ok();
+    let is_well = letters.iter().all(|letters| letters.len() == 1) && waits.is_empty();
+    if is_well { Vec::new() } else { vec![format!("run: {letters:?}, waits: {waits}")] }
+}
+
 /// North reaches south by east, else directly.
 fn south_by_two_roads(yard: &Yard) {
     east_is_a_relay(yard);

@@ -24,7 +24,7 @@ const PRLIMIT: &str = "/usr/bin/prlimit";
 /// Where a command looks for others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// So much of what it says on standard error is kept.
-const MOST_SAID: usize = 8 * 1024;
+const MOST_SAID: usize = 600;
 /// Bytes read or written at a time.
 const BLOCK_LEN: usize = 64 * 1024;
 /// How often the stop flag is looked at.
