@@ -212,6 +212,11 @@ impl Call {
         self.words.first().is_some_and(|word| word == name)
     }
 
+    /// Whether this is one of its words.
+    pub fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|known| known == word)
+    }
+
     /// Runs it as the last words of another command, with its environment and folder: `strace -f`, `timeout 60`.
     pub fn under<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, words: I) -> Call {
         let mut words = words.into_iter();

@@ -197,6 +197,8 @@ const IN: &[&str] = &["mb-xfer", "--threads", "1", "--in", "@/stick"];
 const VISIT: &[&str] = &["mb-xfer", "--threads", "1", "--toss", "@/stick"];
 const VISIT_ALL: &[&str] = &["mb-xfer", "--threads", "1", "--toss", "--all", "@/stick"];
 const TOSS: &[&str] = &["mb-toss", "--threads", "1"];
+/// Only commands: files are delivered by none of them.
+const RUN: &[&str] = &["mb-toss", "--threads", "1", "--no-file"];
 const RETRY: &[&str] = &["mb-toss", "--threads", "1", "--retry"];
 /// A call whose other side is a program of its own; only the caller is stopped, but either side may be giver or taker.
 const CALL_SOUTH: &[&str] = &[
@@ -400,9 +402,11 @@ pub fn all() -> Vec<Scenario> {
                     send_command(&["mb-send", "--threads", "1", "-t", "south", "-x", "busy"]),
                     then("north", OUT),
                     then("south", IN),
-                    exits("south", TOSS, 75, 0),
+                    exits("south", RUN, 75, 0),
                     Step::User(time_passes),
-                    tried("south", TOSS),
+                    tried("south", RUN),
+                    // Files may wait too, for all that those know.
+                    then("south", TOSS),
                 ],
                 &[],
             )

@@ -184,8 +184,10 @@ fn was_injected(called: &Called, log: &Path) -> bool {
 fn under_strace(call: Call, names: &str, lacks: Lacks, inject: Option<&str>, log: &Path) -> Call {
     let traced = lacks.iter().map(|(name, _)| *name).chain([names]).collect::<Vec<_>>().join(",");
     let mut words = ["timeout", "-k", "5", "60", "strace", "-qq"].map(String::from).to_vec();
-    // A call has threads that only move bytes, and another side. The first thread does all that touches the disk.
-    words.extend((!call.is_of("mb-call")).then(|| "-f".into()));
+    // A call has threads that only move bytes, and another side; commands are others' programs. The first thread does all that touches
+    // the disk.
+    let has_others = call.is_of("mb-call") || call.has("--no-file");
+    words.extend((!has_others).then(|| "-f".into()));
     words.extend(["-o".into()]);
     words.extend([log.to_str().expect("a plain path").into(), "-e".into(), format!("trace={traced}")]);
     let lacking = lacks.iter().map(|(name, error)| format!("{name}:error={error}"));

@@ -196,6 +196,14 @@ pub fn of_packet(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Tri
     Ok(None)
 }
 
+/// Forgets the tries of a letter that is settled.
+pub fn forget(spool: &Spool, letter: &LetterId) -> durable::Result<()> {
+    match spool.find(&["self", EXEC])? {
+        Some(dir) => gone(dir.unlink(letter.to_string().as_ref())),
+        None => Ok(()),
+    }
+}
+
 /// Forgets the tries of letters that have ended long ago.
 pub fn sweep(spool: &Spool, now: u64) -> durable::Result<()> {
     let Some(dir) = spool.find(&["self", EXEC])? else { return Ok(()) };

@@ -49,6 +49,8 @@ impl<'a> Batch<'_, 'a> {
         threads: usize,
     ) -> Result<Fate, PayloadError> {
         if stage.look_up(deliver.letter.end, &deliver.id)? == Seen::Done {
+            // Who marked it may have died before he did that.
+            tries::forget(self.tosser.spool, &deliver.id)?;
             return Ok(Fate::Known);
         }
         let files = match self.open_bodies(accepted)? {
