@@ -208,7 +208,7 @@ impl<'a> Running<'a> {
         self.has_ended = !fds[0].revents().is_empty();
         self.read(print)?;
         if has_input {
-            self.write(input);
+            self.write(input)?;
         }
         if self.has_ended {
             self.stdin = None;
@@ -218,14 +218,20 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    fn write(&mut self, input: &mut &[u8]) {
-        let Some(stdin) = &mut self.stdin else { return };
+    /// Anything but that it wants no more is an error: input that is cut short must not look like the end.
+    fn write(&mut self, input: &mut &[u8]) -> durable::Result<()> {
+        let Some(stdin) = &mut self.stdin else { return Ok(()) };
         match stdin.write(&input[..input.len().min(BLOCK_LEN)]) {
             Ok(count) => *input = &input[count..],
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            // It wants no more.
-            Err(_) => self.stdin = None,
+            Err(cause) => match cause.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
+                ErrorKind::BrokenPipe => self.stdin = None,
+                _ => {
+                    return Err(durable::Error { path: "standard input of a command".into(), attempt: "write", cause });
+                }
+            },
         }
+        Ok(())
     }
 
     /// Reads what is there.

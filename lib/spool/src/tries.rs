@@ -7,9 +7,11 @@ use mb_wire::hash::Label;
 use mb_wire::id::{LetterId, PacketId};
 
 use crate::barrier::Barrier;
+use crate::bodies::exists;
 use crate::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
 use crate::envelopes::read_whole;
 use crate::layout::Spool;
+use crate::places::{Place, for_each_place};
 use crate::record;
 use crate::run::{Run, gone};
 
@@ -17,8 +19,8 @@ use crate::run::{Run, gone};
 pub const EXEC: &str = "exec";
 /// A record longer than this is damaged.
 const MOST_LEN: usize = 4096;
-/// No letter lives longer than this, in seconds.
-const LIFE_SECS: i64 = 402 * 86_400;
+/// What says nothing is left alone for so long.
+const DAY_SECS: i64 = 86_400;
 
 /// How often a command was begun, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,15 +206,31 @@ pub fn forget(spool: &Spool, letter: &LetterId) -> durable::Result<()> {
     }
 }
 
-/// Forgets the tries of letters that have ended long ago.
+/// Forgets tries of letters that are not here any more: who died may have left them.
 pub fn sweep(spool: &Spool, now: u64) -> durable::Result<()> {
     let Some(dir) = spool.find(&["self", EXEC])? else { return Ok(()) };
     for entry in dir.list()?.collect::<durable::Result<Vec<_>>>()? {
-        if entry.kind == Kind::File && dir.stat(&entry.name)?.modified.0.saturating_add(LIFE_SECS) < now.cast_signed() {
+        let Some(name) = entry.name.to_str().filter(|_| entry.kind == Kind::File) else { continue };
+        let stays = match record::read(&dir, name, MOST_LEN)?.and_then(|bytes| Tries::from_bytes(&bytes)) {
+            Some(tries) => is_here(spool, &tries.packet)?,
+            // Somebody may be about to begin.
+            None => dir.stat(&entry.name)?.modified.0.saturating_add(DAY_SECS) >= now.cast_signed(),
+        };
+        if !stays {
             gone(dir.unlink(&entry.name))?;
         }
     }
     Ok(())
+}
+
+fn is_here(spool: &Spool, packet: &PacketId) -> durable::Result<bool> {
+    let name = packet.to_string();
+    let mut found = false;
+    for_each_place(spool, |place, dir| {
+        found |= matches!(place, Place::Rx(_) | Place::Wait(_) | Place::Bad) && exists(&*dir, &name)?;
+        Ok::<(), durable::Error>(())
+    })?;
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -480,12 +480,14 @@ impl<'a> Batch<'_, 'a> {
         Ok(())
     }
 
-    /// What becomes of the packet in the end. The input goes last, and then what is known of tries.
+    /// What becomes of the packet in the end. The input goes last; what is known of a try that ended badly after it, since nothing else
+    /// says that it has ended.
     fn end(&self, mut item: Item, tell: Tell) -> durable::Result<()> {
         match std::mem::replace(&mut item.fate, Fate::Left) {
+            // It is marked as done: whoever comes after removes the input.
             Fate::Ran(claimed, _) => {
-                self.remove(&item)?;
-                claimed.end()
+                claimed.end()?;
+                self.remove(&item)
             }
             Fate::RanBadly(claimed, refusal) => {
                 self.refuse(&item, &refusal, tell)?;
