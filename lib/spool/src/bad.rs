@@ -6,7 +6,7 @@ use mb_wire::id::{NodeId, PacketId};
 
 use crate::bodies::{exists, link_or_copy, packets, sweep_orphan};
 use crate::durable::{self, DirRef};
-use crate::envelopes::read_whole;
+use crate::envelopes::{self, read_whole};
 use crate::layout::{Queue, Spool};
 use crate::names::{Name, body_name, why_name};
 use crate::run::{Run, gone};
@@ -34,42 +34,68 @@ pub struct Condemned<'a> {
 ///
 /// A crash leaves it in both; the next run does it again.
 pub fn condemn(spool: &Spool, condemned: &Condemned, run: &Run) -> durable::Result<()> {
-    let numbers = body_numbers(condemned.from, condemned.packet)?;
-    condemn_numbers(spool, condemned, &numbers, run)
+    match envelopes::prefix(condemned.from, condemned.packet) {
+        Ok(Some(prefix)) => condemn_sound(spool, condemned, prefix.bodies.len(), run),
+        Err(error) if !error.is_wrong_kind() => Err(error),
+        _ => {
+            let Condemned { from, packet, .. } = *condemned;
+            let numbers = body_numbers(from, packet)?;
+            put_beside(spool, condemned, &numbers, run)?;
+            discard(from, packet, &numbers)
+        }
+    }
 }
 
 /// The same for a packet whose envelope is sound and lists `body_count` bodies: the queue, which may be long, is not listed for it.
+/// A body that comes at this moment goes along, or stays, without its envelope.
 pub fn condemn_sound(spool: &Spool, condemned: &Condemned, body_count: usize, run: &Run) -> durable::Result<()> {
+    let Condemned { from, packet, .. } = *condemned;
+    let numbers = numbers_there(from, packet, body_count)?;
+    let bad = put_beside(spool, condemned, &numbers, run)?;
+    gone(from.unlink(packet.to_string().as_ref()))?;
+    // Whoever brought one meanwhile counts on it from now on: never away here before it is durable there.
+    let there = numbers_there(from, packet, body_count)?;
+    let late: Vec<usize> = there.iter().filter(|number| !numbers.contains(number)).copied().collect();
+    if !late.is_empty() {
+        link_bodies(from, packet, &late, &bad, run)?;
+        bad.sync()?;
+    }
+    discard_bodies(from, packet, &there)
+}
+
+/// Gives it a place in `bad/`, with its reason and these bodies. Durable on return.
+fn put_beside(spool: &Spool, condemned: &Condemned, numbers: &[usize], run: &Run) -> durable::Result<DirRef> {
+    let bad = spool.make(&["bad"])?;
+    write_why(&bad, condemned, run)?;
+    add(condemned.from, condemned.packet, numbers, &bad, run)?;
+    Ok(bad)
+}
+
+/// Of so many bodies of `packet` the numbers of those that lie in `dir`.
+fn numbers_there(dir: &DirRef, packet: &PacketId, body_count: usize) -> durable::Result<Vec<usize>> {
     let mut numbers = Vec::new();
     for number in 0..body_count {
-        if exists(&**condemned.from, &body_name(condemned.packet, number))? {
+        if exists(&**dir, &body_name(packet, number))? {
             numbers.push(number);
         }
     }
-    condemn_numbers(spool, condemned, &numbers, run)
+    Ok(numbers)
 }
 
-fn condemn_numbers(spool: &Spool, condemned: &Condemned, numbers: &[usize], run: &Run) -> durable::Result<()> {
-    let Condemned { from, packet, .. } = *condemned;
-    let bad = spool.make(&["bad"])?;
-    write_why(&bad, condemned, run)?;
-    add(from, packet, numbers, &bad, run)?;
-    discard(from, packet, numbers)
+fn link_bodies(from: &DirRef, packet: &PacketId, numbers: &[usize], to: &DirRef, run: &Run) -> durable::Result<()> {
+    numbers.iter().try_for_each(|number| {
+        let name = body_name(packet, *number);
+        link_or_copy(from, &name, to, &name, run)
+    })
 }
 
 /// Gives a packet a second place, durable on return.
 fn add(from: &DirRef, packet: &PacketId, numbers: &[usize], to: &DirRef, run: &Run) -> durable::Result<()> {
-    let link_bodies = || {
-        numbers.iter().try_for_each(|number| {
-            let name = body_name(packet, *number);
-            link_or_copy(from, &name, to, &name, run)
-        })
-    };
-    link_bodies()?;
+    link_bodies(from, packet, numbers, to, run)?;
     let name = packet.to_string();
     link_or_copy(from, &name, to, &name, run)?;
     // A sweep may have taken one that had no envelope yet.
-    link_bodies()?;
+    link_bodies(from, packet, numbers, to, run)?;
     let synced = to.sync();
     if synced.is_err() {
         // A name whose sync failed may be gone tomorrow, whatever is synced later: nobody shall find it.
@@ -92,7 +118,13 @@ fn write_why(bad: &DirRef, condemned: &Condemned, run: &Run) -> durable::Result<
 /// The numbers of the bodies of `packet` that lie in `dir`.
 fn body_numbers(dir: &DirRef, packet: &PacketId) -> durable::Result<Vec<usize>> {
     let mut numbers = Vec::new();
-    // Bodies need not all have come, so the list has gaps; the envelope may be damaged, so it is not asked.
+    match envelopes::prefix(dir, packet) {
+        // Bodies need not all have come, so there may be gaps.
+        Ok(Some(prefix)) => return numbers_there(dir, packet, prefix.bodies.len()),
+        Err(error) if !error.is_wrong_kind() => return Err(error),
+        _ => {}
+    }
+    // It is damaged: the queue, which may be long, is only listed if it has any.
     if !exists(&**dir, &body_name(packet, 0))? && !exists(&**dir, &body_name(packet, 1))? {
         return Ok(numbers);
     }
@@ -186,5 +218,9 @@ pub fn sweep(spool: &Spool, run: &Run) -> durable::Result<()> {
 /// The envelope goes first: what is left of a packet without one is litter.
 fn discard(dir: &DirRef, packet: &PacketId, numbers: &[usize]) -> durable::Result<()> {
     gone(dir.unlink(packet.to_string().as_ref()))?;
+    discard_bodies(dir, packet, numbers)
+}
+
+fn discard_bodies(dir: &DirRef, packet: &PacketId, numbers: &[usize]) -> durable::Result<()> {
     numbers.iter().try_for_each(|number| gone(dir.unlink(body_name(packet, *number).as_ref())))
 }

@@ -151,6 +151,51 @@ fn land(world: &World, south: &Actor, files: &BTreeMap<String, Vec<u8>>, random:
     landing.land().unwrap();
 }
 
+/// Threat: 25. The same of a tosser that refuses it: all that came lies in `bad/`, whatever the call acknowledged meanwhile.
+#[test]
+fn what_comes_whole_beside_a_tosser_that_refuses_it_is_kept() {
+    let (north, south) = (Actor::new("north", 1), Actor::new("south", 2));
+    let (files, names) = packet(&north, &south);
+    let folder = folder_of(&north.known);
+    let mut unwanted = north.known.clone();
+    unwanted.accept.files = false;
+    let random = Stream::new(250);
+    for announced in [&[0][..], &[0, 2], &[0, 3, 4]] {
+        let announced = announced.iter().map(|n| (names[*n].clone(), files[&names[*n]].clone())).collect();
+        let begin = super::world(1, super::FsOptions::default());
+        put(&begin, south.id(), &announced);
+        let tosser = |world: &World| drop(toss(world, &south, &unwanted, &random));
+        let lander = |world: &World| land(world, &south, &files, &random);
+        let (tosser_calls, lander_calls) = (super::calls_of(&begin, tosser), super::calls_of(&begin, lander));
+        for n in 1..=tosser_calls {
+            for m in [lander_calls / 3, lander_calls / 2, lander_calls * 2 / 3, u64::MAX] {
+                let what = format!("{} names: the tosser pauses after {n} calls, the other after {m}", announced.len());
+                let shared = begin.after_kill();
+                let acts: Vec<Box<dyn FnOnce() + Send + '_>> =
+                    vec![Box::new(|| tosser(&shared)), Box::new(|| lander(&shared))];
+                shared.take_turns(&[(0, n), (1, m), (0, u64::MAX), (1, u64::MAX)], acts);
+                let after = shared.after_kill();
+                (0..2).for_each(|_| tosser(&after));
+                let bad: Vec<_> =
+                    files_in(&after, "/0/bad").into_keys().filter(|name| !name.ends_with("why")).collect();
+                assert_eq!(bad, names, "{what}\n{}", after.dump());
+                retry(&after, &south, &names[0], &random);
+                (0..2).for_each(|_| drop(toss(&after, &south, &north.known, &random)));
+                let whole = (0..3).map(|number| (format!("folder/file{number}"), content(number))).collect();
+                assert_eq!(files_in(&after, &folder), whole, "{what}\n{}", after.dump());
+                assert_clean(&after, &folder, &what);
+            }
+        }
+    }
+}
+
+/// Brings a packet back from `bad/`.
+fn retry(world: &World, south: &Actor, packet: &str, random: &Stream) {
+    let spool = Spool::new(world.root(super::SPOOL), south.id());
+    let run = Run::start(&spool, random.name()).unwrap();
+    mb_spool::bad::retry(&spool, &packet.parse().unwrap(), &run).unwrap();
+}
+
 /// Threat: 25. A packet that was announced comes whole while a tosser puts it aside: whoever acknowledges it then can rely on it.
 #[test]
 fn what_comes_whole_beside_a_tosser_that_puts_it_aside_is_delivered() {
