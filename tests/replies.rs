@@ -8,11 +8,12 @@ mod yard;
 use common::{Node, noise, secrets};
 use mb_wire::card::Card;
 use mb_wire::cbor;
-use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, open, packet_id, wrap};
+use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, list_hash, open, packet_id, wrap};
 use mb_wire::id::Mark;
 use mb_wire::key::ExchangeSecret;
+use mb_wire::letter::{FileMeta, Form, Kind, Letter, Wants};
 use mb_wire::report::{Complaint, Reason, Receipt, Stage};
-use mb_wire::route::{Here, Routed, Step};
+use mb_wire::route::{Here, Route, Routed, Step, Terms};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -421,4 +422,52 @@ fn a_reply_that_nobody_waits_for_any_more_is_told() {
     yard.visit("north").fails_with(65, "neither a letter to this node nor a reply that it waits for");
     assert!(way(&yard, &packet)[0].starts_with("far - "));
     assert_eq!(names(&north.spool.join("bad")).len(), 2, "one packet, and why");
+}
+
+/// An author who lays a way back into his letter that does not end in the time that anything may: nothing goes by it, which would lie
+/// here for years.
+#[test]
+fn a_way_back_that_ends_later_than_anything_may_is_not_taken() {
+    let yard = Yard::new(&["north", "b", "far"]);
+    let [north, b, far] = ["north", "b", "far"].map(|name| yard.node(name));
+    let author = secrets(north);
+    let address = |node: &Node| {
+        let card = Card::parse(node.card().trim()).unwrap();
+        Address { id: card.id(), exchange: card.keys[0].public }
+    };
+    yard.send("north", &["-t", "b"], &[("file", b"x")]);
+    let tx = north.spool.join(b.id()).join("tx");
+    let end = mb_wire::envelope::read_prefix(&fs::read(tx.join(&names(&tx)[0])).unwrap()).unwrap().end;
+    let letter = |salt: u8, back: u32| {
+        let way = Route::new(&author, vec![address(b), address(north)], [salt; 32]).unwrap();
+        let meta = FileMeta { form: Form::Plain, mode: 0o644, path: format!("f{salt}").into_bytes(), mtime: (0, 0) };
+        let letter = Letter {
+            to: address(far).id,
+            end,
+            kind: Kind::File(meta),
+            salt: [salt; 16],
+            time: 0,
+            reply: Some(Box::new(way.reply(back, 64, &[0]).0)),
+            wants: Wants { receipt: true, trace: false },
+            author: author.id(),
+            bodies: vec![],
+            inline: Some(b"x".to_vec()),
+        };
+        let route = Route::new(&author, vec![address(b), address(far)], [salt + 1; 32]).unwrap();
+        let lists = vec![list_hash([]); 3];
+        let terms = Terms { end, nice: 64, lists: &lists, is_onion: true, receipt: false, holds: &[0] };
+        let content = Content::Routed(Box::new(route.seal(&letter.sign(&author), &terms).unwrap().0));
+        let to = &address(b);
+        wrap(&author, &Wrap { to, end, nice: 64, hops: HOPS_MOST, bodies: &[], ask: false, content: &content }).unwrap()
+    };
+    for (salt, back, answers) in [(1, end, 1), (3, end + 500, 0), (5, u32::MAX, 0)] {
+        put(b, &letter(salt, back));
+        b.run(["mb-toss"]).silent();
+        yard.round(&["b"]);
+        far.command(["mb-xfer", "--in"]).arg(&yard.stick).run().silent();
+        far.run(["mb-toss"]).ok();
+        assert!(yard.delivered("far", "north", &format!("f{salt}")).is_some());
+        assert_eq!(yard.tx("far", "b").len(), answers, "{back}");
+        yard.round(&["far"]);
+    }
 }

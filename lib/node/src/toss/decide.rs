@@ -456,8 +456,8 @@ fn deliver<'a>(
     let Here { letter: signed, frame, trace, veils } = here;
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
     let (id, mut letter) = signed.verify(&author.card.identity, frame)?;
-    // An onion leaves no way back but the one that lies in its letter.
-    let reply = letter.reply.take().filter(|_| veils.is_some());
+    // An onion leaves no way back but the one that lies in its letter; what went by one that does not end would stay for ever.
+    let reply = letter.reply.take().filter(|reply| veils.is_some() && !is_too_far(reply.end, known));
     let is_wanted = letter.wants.receipt && veils.is_some() == reply.is_some();
     *word = is_wanted.then(|| Word { to: from, mark: id.into(), reply });
     check_dates(letter.end, known)?;
@@ -540,11 +540,15 @@ fn check_dates(end: u32, known: &Known) -> Result<(), Refusal> {
     if end <= known.floor {
         return Err(Refusal::Ended { end, today });
     }
-    let (is_over, is_far) = (end < today, end > today.saturating_add(MOST_DAYS + CLOCK_SLACK_DAYS));
+    let (is_over, is_far) = (end < today, is_too_far(end, known));
     match (is_over || is_far, known.is_doubted) {
         (false, _) => Ok(()),
         (true, true) => Err(Refusal::DoubtedDate { end }),
         (true, false) if is_over => Err(Refusal::Ended { end, today }),
         (true, false) => Err(Refusal::TooFarAhead { end, today }),
     }
+}
+
+fn is_too_far(end: u32, known: &Known) -> bool {
+    end > known.today.saturating_add(MOST_DAYS + CLOCK_SLACK_DAYS)
 }
