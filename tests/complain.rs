@@ -4,7 +4,7 @@ mod common;
 #[path = "relay/yard.rs"]
 mod yard;
 
-use common::{Node, secrets};
+use common::{Node, noise, secrets};
 use mb_wire::card::Card;
 use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, packet_id, wrap};
 use mb_wire::id::LetterId;
@@ -93,6 +93,25 @@ fn of_whom_too_many_complain_nothing_is_relayed_until_it_is_forgotten() {
     b.run(["mb-toss"]).silent();
     assert_eq!(counts(b), [""; 0]);
     assert_eq!(yard.tx("b", "far").len(), 1);
+}
+
+/// Nor is it announced to the next hop while its bodies have not come.
+#[test]
+fn of_whom_too_many_complain_nothing_goes_ahead_either() {
+    let yard = Yard::new(&["north", "b", "far"]);
+    let b = yard.node("b");
+    yard.set("b", "north", "[relay]\nmost_complaints = 1");
+    yard.send("north", &["--via", "b", "-t", "far"], &[("file", b"buy")]);
+    yard.round(&["north", "b"]);
+    complain(&yard, &deliver(&yard));
+    yard.round(&["far", "b"]);
+    assert_eq!(counts(b), ["complaints north 1 within 30 days"]);
+    let packet = yard.send("north", &["--via", "b", "-t", "far"], &[("more", &noise(1, 100_000))]).remove(0);
+    let tx = yard.node("north").spool.join(b.id()).join("tx");
+    fs::copy(tx.join(&packet), b.spool.join("self/rx").join(&packet)).unwrap();
+    b.run(["mb-toss"]).silent();
+    assert!(b.run(["mb-stat", "--packets"]).ok().contains(" wait north "));
+    assert_eq!(names(&b.spool.join(yard.node("far").id()).join("ahead")), [""; 0]);
 }
 
 /// Only whom a packet was handed to can complain of it. Threat: 11.

@@ -243,3 +243,45 @@ fn what_waited_longer_than_a_day_is_offered_ahead_anew() {
     assert_eq!(names(&ahead), before);
     assert!(fs::metadata(ahead.join(&before[0])).unwrap().len() > 100, "made anew");
 }
+
+/// What waits has been charged for: when all of it comes, the neighbour needs no room for a second one.
+#[test]
+fn what_waits_for_its_rest_is_not_charged_twice() {
+    let yard = Yard::new(&["north", "hub", "far"]);
+    yard.set("hub", "north", "[link]\nmost_packets = 1");
+    yard.send("north", &["--via", "hub", "-t", "far"], &[("file", &noise(9, 100_000))]);
+    let tx = yard.node("north").spool.join(yard.node("hub").id()).join("tx");
+    let (_, files) = packets(&tx).pop_first().unwrap();
+    let hub = yard.node("hub");
+    for _ in 0..2 {
+        come(&yard, ("north", "hub"), &files[..1]);
+        hub.run(["mb-toss"]).silent();
+        assert!(hub.run(["mb-stat", "--packets"]).ok().contains(" wait north "));
+    }
+    come(&yard, ("north", "hub"), &files);
+    hub.run(["mb-toss"]).silent();
+    assert_eq!(yard.tx("hub", "far").len(), 2);
+    hub.run(["mb-toss"]).silent();
+    hub.run(["mb-check"]).silent();
+}
+
+/// Of an announcement the next hop may have something to say before the rest is at the relay: the author hears of it.
+#[test]
+fn what_is_said_of_an_announcement_finds_its_way_back() {
+    let yard = Yard::new(&["north", "hub", "far"]);
+    yard.set("far", "north", "[accept]\nfiles = false");
+    let options = ["--receipt", "--via", "hub", "-t", "far"];
+    let sent = yard.send("north", &options, &[("file", &noise(10, 100_000))]).remove(0);
+    let [north, hub, far] = ["north", "hub", "far"].map(|name| yard.node(name));
+    let tx = north.spool.join(hub.id()).join("tx");
+    let (_, files) = packets(&tx).pop_first().unwrap();
+    come(&yard, ("north", "hub"), &files[..1]);
+    hub.run(["mb-toss"]).silent();
+    call(far, hub, &["--eager"]);
+    far.run(["mb-toss"]).fails_with(77, "north may not send us files");
+    yard.round(&["far", "hub"]);
+    north.command(["mb-xfer", "--in"]).arg(&yard.stick).run().silent();
+    north.run(["mb-toss"]).silent();
+    let told = north.run(["mb-stat", &sent]).ok();
+    assert!(told.contains(&format!("{sent} way far refused ")), "{told}");
+}

@@ -554,7 +554,7 @@ impl<'a> Batch<'_, 'a> {
             return Ok(());
         }
         match &accepted.task {
-            Task::Relay(relay) => self.go_ahead(accepted, relay),
+            Task::Relay(_) => self.go_ahead(item),
             Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => Ok(()),
         }
     }
@@ -562,7 +562,7 @@ impl<'a> Batch<'_, 'a> {
     /// `false`: it may not wait here.
     fn put_to_wait(&self, item: &Item, accepted: &Accepted, missing: &[usize], tell: Tell) -> durable::Result<bool> {
         let (spool, from) = (self.tosser.spool, accepted.from);
-        if !self.charges.admit(spool, from, &accepted.bodies)? {
+        if !self.admits(accepted)? {
             self.refuse(item, &Refusal::TooMuchWaiting(from.name.clone()), tell)?;
             return Ok(false);
         }
@@ -574,6 +574,14 @@ impl<'a> Batch<'_, 'a> {
         wait::put(spool, &self.source.dir, &item.packet, &item.roots, &from.id(), self.run)?;
         tell(Event::Waits { packet: item.packet, missing });
         Ok(true)
+    }
+
+    /// Whether the neighbour may have one more packet here; what waits has been charged for.
+    pub(super) fn admits(&self, accepted: &Accepted) -> durable::Result<bool> {
+        let (spool, from) = (self.tosser.spool, accepted.from);
+        Ok(self.source.is_wait
+            || wait::is_waiting(spool, &from.id(), &accepted.packet)?
+            || self.charges.admit(spool, from, &accepted.bodies)?)
     }
 
     fn refuse(&self, item: &Item, refusal: &Refusal, tell: Tell) -> durable::Result<()> {

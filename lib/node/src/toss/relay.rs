@@ -16,7 +16,7 @@ use mb_spool::seen::{DoneMark, Seen};
 use mb_spool::verify::body_root;
 use mb_spool::way::{self, AFTER_DAYS, Origin, Record};
 use mb_spool::{ahead, batch, relayed};
-use mb_wire::envelope::BodyName;
+use mb_wire::envelope::{BodyName, packet_id};
 use mb_wire::id::{PacketId, Root, SlotTag};
 use mb_wire::route::{Veil, Veils};
 
@@ -66,14 +66,11 @@ impl<'a> Batch<'_, 'a> {
         if let Some(until) = self.held_until(relay, came) {
             return Ok(Fate::Held(until));
         }
-        let (spool, from) = (self.tosser.spool, accepted.from);
-        if let Some(most) = from.relay.most_complaints
-            && self.charges.complaints(spool, &from.id())? >= most
-        {
+        let from = accepted.from;
+        if self.is_suspended(accepted)? {
             return Err(Refusal::Suspended(from.name.clone()).into());
         }
-        // What waited has been charged for.
-        if !self.source.is_wait && !self.charges.admit(spool, from, &accepted.bodies)? {
+        if !self.admits(accepted)? {
             return Err(Refusal::TooMuchUnderWay(from.name.clone()).into());
         }
         let secrets = self.tosser.secrets;
@@ -88,6 +85,15 @@ impl<'a> Batch<'_, 'a> {
             }
         };
         Ok(Fate::Ready(Outgoing { envelope, bodies }))
+    }
+
+    /// Whether too many complain of the neighbour that handed it over.
+    fn is_suspended(&self, accepted: &Accepted) -> durable::Result<bool> {
+        let from = accepted.from;
+        match from.relay.most_complaints {
+            Some(most) => Ok(self.charges.complaints(self.tosser.spool, &from.id())? >= most),
+            None => Ok(false),
+        }
     }
 
     /// When the packet came, in seconds since 1970: when its envelope's file was made.
@@ -196,16 +202,24 @@ impl<'a> Batch<'_, 'a> {
     }
 
     /// Makes ready what of a packet that waits may go on before the rest is here: in the open, and if it is not held.
-    pub(super) fn go_ahead(&self, accepted: &Accepted, relay: &Relay) -> durable::Result<()> {
+    pub(super) fn go_ahead(&self, item: &Item) -> durable::Result<()> {
+        let Some((accepted, relay)) = relay_of(item) else { return Ok(()) };
         let spool = self.tosser.spool;
         let Some(wait) = spool.find_queue(&accepted.from.id(), Queue::Wait)? else { return Ok(()) };
         if relay.veils.is_some() || relay.hold > 0 || relay.is_traced() || self.scope.no_relay {
             return Ok(());
         }
+        if self.is_suspended(accepted)? {
+            return Ok(());
+        }
         // What is refused is so when it goes on.
         let Ok(envelope) = relay.wrap(self.tosser.secrets, &accepted.bodies, 0) else { return Ok(()) };
+        let (next, became) = (relay.next.id(), packet_id(&envelope));
+        if !ahead::is_there(spool, &next, &became)? {
+            self.note_way(item, &became)?;
+        }
         let bodies = (&wait, &accepted.packet, accepted.bodies.len());
-        ahead::put(spool, &relay.next.id(), &envelope, bodies, self.run)
+        ahead::put(spool, &next, &envelope, bodies, self.run)
     }
 
     fn end_ahead(&self, gone: &[Gone]) -> durable::Result<()> {

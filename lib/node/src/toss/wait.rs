@@ -101,15 +101,19 @@ pub fn put(
     let name = packet.to_string();
     link_or_copy(from, &name, &wait, &name, run)?;
     link_bodies()?;
+    let mut durable = Vec::with_capacity(roots.len());
+    for number in 0..roots.len() {
+        durable.push(exists(&*wait, &body_name(packet, number))?);
+    }
     wait.sync()?;
     gone(from.unlink(name.as_ref()))?;
-    for (number, root) in roots.iter().enumerate() {
+    for ((number, root), is_durable) in roots.iter().enumerate().zip(durable) {
         let name = body_name(packet, number);
         if !exists(&**from, &name)? {
             continue;
         }
         // Whoever brought it counts on it from now on: never away here before it is durable there.
-        if !exists(&*wait, &name)? {
+        if !is_durable {
             link_or_copy(from, &name, &wait, &name, run)?;
             index(spool, &wait, &name, root)?;
             wait.sync()?;
@@ -117,6 +121,14 @@ pub fn put(
         gone(from.unlink(name.as_ref()))?;
     }
     Ok(())
+}
+
+/// Whether a packet of the neighbour waits.
+pub fn is_waiting(spool: &Spool, neighbour: &NodeId, packet: &PacketId) -> durable::Result<bool> {
+    match spool.find_queue(neighbour, Queue::Wait)? {
+        Some(wait) => exists(&*wait, &packet.to_string()),
+        None => Ok(false),
+    }
 }
 
 /// Removes a waiting packet that was delivered from elsewhere.
