@@ -153,9 +153,11 @@ impl<'a> Take<'a> {
             Event::Lacked(packet, number) => self.lacked(packet, number),
             Event::Withdrawn(packets) => {
                 self.has_refused = true;
-                // What has come of them is worth keeping.
-                self.announce()?;
-                packets.iter().try_for_each(|packet| self.drop_packet(packet))?;
+                for packet in &packets {
+                    // What has come of it is worth keeping.
+                    self.announce(packet)?;
+                    self.drop_packet(packet)?;
+                }
             }
             Event::Nothing | Event::Hello(_) | Event::Landed(_) | Event::Refused(_) | Event::Done(_) => {}
         }
@@ -355,7 +357,7 @@ impl<'a> Take<'a> {
         for packet in done {
             self.lacking.remove(&packet);
             if self.open.contains_key(&packet) {
-                self.announce()?;
+                self.announce(&packet)?;
                 self.drop_packet(&packet)?;
                 self.refuse(session, packet, Reason::Incomplete);
             }
@@ -364,13 +366,24 @@ impl<'a> Take<'a> {
     }
 
     /// In an eager call: what has come of packets that are not whole joins what lands next.
-    fn announce(&mut self) -> durable::Result<()> {
+    fn announce_all(&mut self) -> durable::Result<()> {
         if !self.is_eager || self.open.is_empty() {
             return Ok(());
         }
         let mut open = std::mem::take(&mut self.open);
         let announced = open.iter_mut().try_for_each(|(packet, open)| self.announce_one(*packet, open));
         self.open = open;
+        announced
+    }
+
+    /// The same of one packet, if it is open.
+    fn announce(&mut self, packet: &PacketId) -> durable::Result<()> {
+        if !self.is_eager {
+            return Ok(());
+        }
+        let Some(mut open) = self.open.remove(packet) else { return Ok(()) };
+        let announced = self.announce_one(*packet, &mut open);
+        self.open.insert(*packet, open);
         announced
     }
 
@@ -591,7 +604,7 @@ impl<'a> Take<'a> {
         watch: &mut dyn Watch,
         report: &mut CallReport,
     ) -> Result<(), CallError> {
-        self.announce()?;
+        self.announce_all()?;
         let Some(landing) = self.landing.take() else {
             self.since = None;
             return Ok(());
