@@ -57,7 +57,10 @@ pub fn condemn_sound(spool: &Spool, condemned: &Condemned, body_count: usize, ru
     let there = numbers_there(from, packet, body_count)?;
     let late: Vec<usize> = there.iter().filter(|number| !numbers.contains(number)).copied().collect();
     if !late.is_empty() {
-        link_bodies(from, packet, &late, &bad, run)?;
+        for name in late.iter().map(|number| body_name(packet, *number)) {
+            // Another run may have swept it: it has no envelope any more.
+            gone(link_or_copy(from, &name, &bad, &name, run))?;
+        }
         bad.sync()?;
     }
     discard_bodies(from, packet, &there)
