@@ -440,7 +440,8 @@ fn a_way_back_that_ends_later_than_anything_may_is_not_taken() {
     let end = mb_wire::envelope::read_prefix(&fs::read(tx.join(&names(&tx)[0])).unwrap()).unwrap().end;
     let letter = |salt: u8, back: u32| {
         let way = Route::new(&author, vec![address(b), address(north)], [salt; 32]).unwrap();
-        let meta = FileMeta { form: Form::Plain, mode: 0o644, path: format!("f{salt}").into_bytes(), mtime: (0, 0) };
+        let meta =
+            FileMeta { re: None, form: Form::Plain, mode: 0o644, path: format!("f{salt}").into_bytes(), mtime: (0, 0) };
         let letter = Letter {
             to: address(far).id,
             end,
