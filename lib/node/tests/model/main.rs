@@ -5,6 +5,8 @@
 
 /// The same of packets that go on.
 mod relay;
+/// Letters for commands.
+mod command;
 /// Folders of which not all has come.
 mod partial;
 /// Many of them together.
@@ -16,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mb_node::config::KnownNode;
-use mb_node::exec::System;
+use mb_node::exec::{Runner, System};
 use mb_node::keys::ExchangeKeys;
 use mb_node::send::{Compress, Errand, Input, Onion, Options, Place, Recipient, SendError, Sender, Sent};
 use mb_node::toss::{Event, Nodes, Scope, Tosser};
@@ -125,6 +127,17 @@ fn toss(world: &World, south: &Actor, north: &KnownNode, random: &Stream) -> dur
 
 /// One run of a tosser at `south`, who knows these.
 fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Stream) -> durable::Result<Vec<PathBuf>> {
+    toss_running(world, south, known, random, &System)
+}
+
+/// The same, with this to run commands.
+fn toss_running(
+    world: &World,
+    south: &Actor,
+    known: &[&KnownNode],
+    random: &Stream,
+    runner: &dyn Runner,
+) -> durable::Result<Vec<PathBuf>> {
     let spool = Spool::new(world.root(SPOOL), south.id());
     let (keys, stop) = (south.keys(), AtomicBool::new(false));
     let nodes = Acquaintances([&[&south.known], known].concat());
@@ -140,7 +153,7 @@ fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Str
         reserve: 0,
         threads: 1,
         batch: 512,
-        runner: &System,
+        runner,
         stop: &stop,
     };
     let mut delivered = Vec::new();
