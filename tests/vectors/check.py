@@ -755,6 +755,34 @@ def path(value):
     return value
 
 
+def handle(value):
+    return text("[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")(value)
+
+
+def args(value):
+    rows(0, 256, octets(0, 16_384))(value)
+    need(sum(map(len, value)) <= 16_384, "the arguments are too long")
+    need(not any(b"\0" in argument for argument in value), "an argument has a NUL")
+    return value
+
+
+def flag(value):
+    need(type(value) is bool, "neither true nor false")
+    return value
+
+
+def request(value):
+    value = record(list=flag, path=octets(0, 4096))(value)
+    if value["path"] or not value["list"]:
+        path(value["path"])
+    return value
+
+
+KIND = one_of(
+    file=record(re=ID, form=text("plain|folder"), mode=MODE, path=path, mtime=MTIME, optional=("re",)),
+    exec=record(args=args, handle=handle),
+    request=request,
+)
 WAY_BACK = record(
     end=DAY,
     key=octets(8),
@@ -769,7 +797,7 @@ LETTER = record(
     v=ONE,
     to=ID,
     end=DAY,
-    kind=record(file=record(form=text("plain|folder"), mode=MODE, path=path, mtime=MTIME)),
+    kind=KIND,
     salt=octets(16),
     time=SECONDS,
     reply=WAY_BACK,
@@ -798,16 +826,24 @@ def open_letter(signed_letter, author, to, end, bodies):
     need("reply" not in letter or letter.get("wants", 0) & 1, "a way back for a receipt that nobody wants")
     for _, size, _, length, codec in letter["bodies"]:
         need(plain_size(size) >= (length if codec == 0 else 1), "a body is too short for its range")
+    need("request" not in letter["kind"] or letter.get("inline") == b"", "a request with a payload")
     return signed, letter
 
 
+def show_kind(kind):
+    [(word, value)] = kind.items()
+    value = value | ({"path": value["path"].hex()} if "path" in value else {})
+    value |= {"re": b32(value["re"])} if "re" in value else {}
+    value |= {"args": [argument.hex() for argument in value["args"]]} if "args" in value else {}
+    return {word: value}
+
+
 def show_letter(letter):
-    file = letter["kind"]["file"]
     shown = {key: letter[key] for key in ("end", "time", "wants") if key in letter}
     shown |= {key: letter[key].hex() for key in ("salt", "inline") if key in letter}
     shown |= {"reply": encode(letter["reply"]).hex()} if "reply" in letter else {}
     shown |= {"to": node_text(letter["to"]), "author": node_text(letter["author"])}
-    shown["kind"] = {"file": file | {"path": file["path"].hex()}}
+    shown["kind"] = show_kind(letter["kind"])
     shown["bodies"] = [
         {"root": b32(root), "size": size, "key": key.hex(), "length": length, "codec": codec}
         for root, size, key, length, codec in letter["bodies"]

@@ -19,7 +19,7 @@ use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{KeyTag, LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
+use mb_wire::letter::{Argument, Codec, ExecMeta, FileMeta, Form, Kind, Letter, LetterBody, RequestMeta, Wants};
 use mb_wire::report::{Complaint, Report, Signed};
 use mb_wire::route::{Here, Onward, Route, RouteError, Routed, Step, Terms, Veils};
 use mb_wire::seal::Address;
@@ -589,7 +589,6 @@ fn route_made_anew(vector: &Json) {
 }
 
 fn letter_json(id: LetterId, letter: &Letter) -> Json {
-    let Kind::File(file) = &letter.kind else { panic!("vectors are of files") };
     let body = |body: &LetterBody| {
         let (root, key, codec) = (body.root.to_string(), hex(body.key.as_bytes()), u8::from(body.codec));
         json!({"root": root, "size": body.size, "key": key, "length": body.len, "codec": codec})
@@ -597,10 +596,7 @@ fn letter_json(id: LetterId, letter: &Letter) -> Json {
     let mut out = json!({
         "id": id.to_string(), "to": letter.to.to_string(), "end": letter.end, "time": letter.time,
         "author": letter.author.to_string(), "salt": hex(letter.salt),
-        "kind": {"file": {
-            "form": format!("{:?}", file.form).to_lowercase(), "mode": file.mode, "path": hex(&file.path),
-            "mtime": [file.mtime.0, file.mtime.1],
-        }},
+        "kind": kind_json(&letter.kind),
         "bodies": letter.bodies.iter().map(body).collect::<Vec<_>>(),
     });
     if let Some(payload) = &letter.inline {
@@ -615,10 +611,48 @@ fn letter_json(id: LetterId, letter: &Letter) -> Json {
     out
 }
 
+fn kind_json(kind: &Kind) -> Json {
+    match kind {
+        Kind::File(file) => {
+            let mut shown = json!({
+                "form": format!("{:?}", file.form).to_lowercase(), "mode": file.mode, "path": hex(&file.path),
+                "mtime": [file.mtime.0, file.mtime.1],
+            });
+            if let Some(re) = file.re {
+                shown["re"] = json!(re.to_string());
+            }
+            json!({"file": shown})
+        }
+        Kind::Exec(exec) => {
+            let args: Vec<String> = exec.args.iter().map(|argument| hex(&argument.0)).collect();
+            json!({"exec": {"args": args, "handle": exec.handle}})
+        }
+        Kind::Request(request) => json!({"request": {"list": request.list, "path": hex(&request.path)}}),
+    }
+}
+
+fn kind_of(json: &Json) -> Kind {
+    let (word, value) = json.as_object().unwrap().iter().next().unwrap();
+    match word.as_str() {
+        "file" => Kind::File(FileMeta {
+            re: value["re"].as_str().map(|re| re.parse().unwrap()),
+            form: if text_of(value, "form") == "plain" { Form::Plain } else { Form::Folder },
+            mode: number(value, "mode") as u32,
+            path: bytes(value, "path"),
+            mtime: (value["mtime"][0].as_i64().unwrap(), value["mtime"][1].as_u64().unwrap() as u32),
+        }),
+        "exec" => {
+            let args = value["args"].as_array().unwrap().iter();
+            let args = args.map(|argument| Argument(unhex(argument.as_str().unwrap()))).collect();
+            Kind::Exec(ExecMeta { args, handle: text_of(value, "handle").into() })
+        }
+        _ => {
+            Kind::Request(RequestMeta { list: value["list"].as_bool().unwrap(), path: bytes(value, "path") })
+        }
+    }
+}
+
 fn letter_of(json: &Json) -> Letter {
-    let file = &json["kind"]["file"];
-    let form = if text_of(file, "form") == "plain" { Form::Plain } else { Form::Folder };
-    let mtime = (file["mtime"][0].as_i64().unwrap(), file["mtime"][1].as_u64().unwrap() as u32);
     let body = |body: &Json| LetterBody {
         root: text_of(body, "root").parse().unwrap(),
         size: number(body, "size"),
@@ -629,13 +663,7 @@ fn letter_of(json: &Json) -> Letter {
     Letter {
         to: text_of(json, "to").parse().unwrap(),
         end: number(json, "end") as u32,
-        kind: Kind::File(FileMeta {
-            re: None,
-            form,
-            mode: number(file, "mode") as u32,
-            path: bytes(file, "path"),
-            mtime,
-        }),
+        kind: kind_of(&json["kind"]),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
         reply: json["reply"].as_str().map(|way| cbor::decode(&unhex(way)).unwrap()),

@@ -6,7 +6,7 @@ use mb_wire::body::BodyKey;
 use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
-use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
+use mb_wire::letter::{Argument, Codec, ExecMeta, FileMeta, Form, Kind, Letter, LetterBody, RequestMeta, Wants};
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
@@ -126,8 +126,15 @@ impl Draft {
     }
 
     pub fn file(&mut self) -> &mut FileMeta {
-        let Kind::File(file) = &mut self.letter.kind else { panic!("drafts are of files") };
+        let Kind::File(file) = &mut self.letter.kind else { panic!("the draft is of a file") };
         file
+    }
+
+    /// Another kind of letter, with this payload.
+    pub fn of(kind: Kind, payload: &[u8]) -> Draft {
+        let mut draft = Draft::new();
+        (draft.letter.kind, draft.letter.inline) = (kind, Some(payload.to_vec()));
+        draft
     }
 
     /// The envelope as it should be.
@@ -151,14 +158,6 @@ impl Draft {
 
     fn letter_map(&self) -> Map {
         let Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline } = &self.letter;
-        let Kind::File(file) = kind else { panic!("drafts are of files") };
-        let form = if file.form == Form::Plain { "plain" } else { "folder" };
-        let file = map([
-            ("form", text(form)),
-            ("mode", int(file.mode)),
-            ("path", bytes(&file.path)),
-            ("mtime", list([int(file.mtime.0), int(file.mtime.1)])),
-        ]);
         let bodies = bodies.iter().map(|b| {
             list([bytes(b.root.as_bytes()), int(b.size), bytes(b.key.as_bytes()), int(b.len), int(u8::from(b.codec))])
         });
@@ -166,7 +165,7 @@ impl Draft {
             ("v", int(1)),
             ("to", bytes(to.as_bytes())),
             ("end", int(*end)),
-            ("kind", Value::Map(map([("file", Value::Map(file))]))),
+            ("kind", Value::Map(map([(kind.word(), Value::Map(kind_map(kind)))]))),
             ("salt", bytes(salt)),
             ("time", int(*time)),
             ("author", bytes(author.as_bytes())),
@@ -383,9 +382,63 @@ impl Made {
     }
 }
 
+fn form(file: &FileMeta) -> &'static str {
+    if file.form == Form::Plain { "plain" } else { "folder" }
+}
+
+/// What stands behind the kind's word.
+fn kind_map(kind: &Kind) -> Map {
+    match kind {
+        Kind::File(file) => {
+            let mut file_map = map([
+                ("form", text(form(file))),
+                ("mode", int(file.mode)),
+                ("path", bytes(&file.path)),
+                ("mtime", list([int(file.mtime.0), int(file.mtime.1)])),
+            ]);
+            file.re.iter().for_each(|re| set(&mut file_map, "re", bytes(re.as_bytes())));
+            file_map
+        }
+        Kind::Exec(exec) => map([
+            ("args", list(exec.args.iter().map(|argument| bytes(&argument.0)))),
+            ("handle", text(&exec.handle)),
+        ]),
+        Kind::Request(request) => map([("list", Value::Bool(request.list)), ("path", bytes(&request.path))]),
+    }
+}
+
+fn kind_json(kind: &Kind) -> Json {
+    match kind {
+        Kind::File(file) => {
+            let mut shown = json!({
+                "form": form(file), "mode": file.mode, "path": hex(&file.path), "mtime": [file.mtime.0, file.mtime.1],
+            });
+            if let Some(re) = &file.re {
+                shown["re"] = json!(re.to_string());
+            }
+            json!({"file": shown})
+        }
+        Kind::Exec(exec) => {
+            let args: Vec<String> = exec.args.iter().map(|argument| hex(&argument.0)).collect();
+            json!({"exec": {"args": args, "handle": exec.handle}})
+        }
+        Kind::Request(request) => json!({"request": {"list": request.list, "path": hex(&request.path)}}),
+    }
+}
+
+/// A letter for a command.
+pub fn exec(handle: &str, args: &[&[u8]]) -> Kind {
+    let args = args.iter().map(|argument| Argument(argument.to_vec())).collect();
+    Kind::Exec(ExecMeta { args, handle: handle.into() })
+}
+
+/// A letter that asks for a file, or a list.
+pub fn request(list: bool, path: &[u8]) -> Kind {
+    Kind::Request(RequestMeta { list, path: path.to_vec() })
+}
+
 /// A letter as a vector shows it.
 pub fn letter(id: LetterId, letter: &Letter) -> Json {
-    let Kind::File(file) = &letter.kind else { panic!("drafts are of files") };
     let bodies = letter.bodies.iter().map(|b| {
         json!({
             "root": b.root.to_string(), "size": b.size, "key": hex(b.key.as_bytes()), "length": b.len,
@@ -399,10 +452,7 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
         "time": letter.time,
         "author": letter.author.to_string(),
         "salt": hex(letter.salt),
-        "kind": {"file": {
-            "form": if file.form == Form::Plain { "plain" } else { "folder" },
-            "mode": file.mode, "path": hex(&file.path), "mtime": [file.mtime.0, file.mtime.1],
-        }},
+        "kind": kind_json(&letter.kind),
         "bodies": bodies.collect::<Vec<_>>(),
     });
     if let Some(payload) = &letter.inline {

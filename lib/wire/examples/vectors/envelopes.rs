@@ -1,11 +1,12 @@
 //! `envelope_…` and `seal_…`: whole envelopes, and the seal around what is inside.
 
 use data_encoding::HEXLOWER;
+use mb_wire::id::LetterId;
 use mb_wire::letter::{Codec, Form};
 use serde_json::json;
 
 use super::build::{Vector, bad, bytes, good, hex, set};
-use super::draft::{ALICE, CAROL, Draft, Stage, id, listed, node};
+use super::draft::{ALICE, CAROL, Draft, Stage, exec, id, listed, node, request};
 
 pub fn all() -> Vec<Vector> {
     [goods(), outer(), seals(), shares()].into_iter().flatten().collect()
@@ -46,6 +47,19 @@ fn goods() -> Vec<Vector> {
         ("letter_wants_receipts", "a letter whose author wants receipts", wanting(1)),
         ("letter_wants_trace", "a letter whose author wants a trace", wanting(2)),
         ("letter_wants_both", "a letter whose author wants receipts and a trace", wanting(3)),
+        ("letter_re", "a file that answers a letter", with(&|d| d.file().re = Some(LetterId::from_bytes([0x2e; 32])))),
+        ("exec_plain", "something for a command, without arguments", Draft::of(exec("print", &[]), b"to be printed\n")),
+        (
+            "exec_args",
+            "arguments of any bytes, an empty one among them",
+            Draft::of(exec("a.b-c_9", &[b"-o", b"", b"\xff\n$(true)"]), b""),
+        ),
+        ("exec_most", "as many arguments, of as many bytes, as allowed", most_arguments()),
+        ("exec_body", "a command's input in a body", exec_body()),
+        ("request_file", "a file is asked for", Draft::of(request(false, b"docs/may.pdf"), b"")),
+        ("request_list", "the list of a folder is asked for", Draft::of(request(true, b"docs"), b"")),
+        ("request_list_all", "the list of all that is shared is asked for", Draft::of(request(true, b""), b"")),
+        ("request_path_not_utf8", "a file is asked for whose name is not UTF-8", Draft::of(request(false, b"\xff\n"), b"")),
         ("letter_bodies_1024", "as many bodies as a letter may list", many_bodies()),
     ];
     let made = |(name, what, draft): (&str, &str, Draft)| good(name, "envelope", what, draft.make().all());
@@ -70,6 +84,17 @@ fn three_bodies() -> Draft {
     padded.len = 88_888;
     let mut draft = Draft::with_bodies(vec![listed(1, 1 << 30), zstd, padded]);
     (draft.file().form, draft.file().mode) = (Form::Folder, 0o755);
+    draft
+}
+
+fn most_arguments() -> Draft {
+    let argument = pattern(64).iter().map(|byte| byte | 1).collect::<Vec<_>>();
+    Draft::of(exec(&"h".repeat(64), &[&argument[..]; 256]), b"")
+}
+
+fn exec_body() -> Draft {
+    let mut draft = Draft::with_bodies(vec![listed(1, 100_000)]);
+    draft.letter.kind = exec("print", &[]);
     draft
 }
 

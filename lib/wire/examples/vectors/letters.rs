@@ -2,13 +2,13 @@
 
 use ciborium::Value;
 use mb_wire::hash::Label;
-use mb_wire::letter::{Codec, LetterBody};
+use mb_wire::letter::{Codec, Kind, LetterBody};
 
 use super::build::{Map, Vector, bad, beyond_order, bytes, cbor, entry, inside, int, list, remove, replace, set, text};
-use super::draft::{ALICE, CAROL, Draft, Stage, id, listed, node};
+use super::draft::{ALICE, CAROL, Draft, Stage, exec, id, listed, node, request};
 
 pub fn all() -> Vec<Vector> {
-    [fields(), ways_back(), files(), paths(), bodies(), lists(), spellings(), signatures()]
+    [fields(), ways_back(), files(), answers(), execs(), requests(), paths(), bodies(), lists(), spellings(), signatures()]
         .into_iter()
         .flatten()
         .collect()
@@ -97,7 +97,7 @@ fn fields() -> Vec<Vector> {
         mapped("letter_missing_bodies", "no list of bodies", "missing field", &|m| remove(m, "bodies")),
         mapped("letter_no_payload", "neither payload nor bodies", "must lie either", &|m| remove(m, "inline")),
         mapped("letter_key_twice", "a key twice", "duplicate field", &|m| m.push(m[8].clone())),
-        kind("letter_kind_unknown", "a kind that is not known", "unknown variant", &|k| k[0].0 = text("exec")),
+        kind("letter_kind_unknown", "a kind that is not known", "unknown variant", &|k| k[0].0 = text("post")),
         kind("letter_kind_two", "two kinds", "wrong form", &|k| k.push((text("mail"), int(1)))),
         kind("letter_kind_none", "no kind", "wrong form", &|k| k.clear()),
     ]
@@ -124,6 +124,90 @@ fn files() -> Vec<Vector> {
         mapped("letter_missing_mode", "no mode", "missing field", &|m| {
             remove(inside(inside(m, "kind"), "file"), "mode");
         }),
+    ]
+}
+
+/// What no file may say of the letter that it answers.
+fn answers() -> Vec<Vector> {
+    let file = |name, what, reason, value: Value| {
+        mapped(name, what, reason, &|m| set(inside(inside(m, "kind"), "file"), "re", value.clone()))
+    };
+    vec![
+        file("letter_re_31_bytes", "an answer to an id that is too short", "wrong form", bytes([7; 31])),
+        file("letter_re_33_bytes", "an answer to an id that is too long", "wrong form", bytes([7; 33])),
+        file("letter_re_text", "an answer to an id as text", "wrong form", text("7")),
+        file("letter_re_null", "null in the place of no letter that it answers", "deterministic", Value::Null),
+    ]
+}
+
+fn of_kind(name: &str, what: &str, reason: &str, kind: Kind, payload: &[u8]) -> Vector {
+    bad(name, "envelope", what, reason, Draft::of(kind, payload).make().input())
+}
+
+fn kind_edited(name: &str, what: &str, reason: &str, kind: &Kind, change: &dyn Fn(&mut Map)) -> Vector {
+    edited(name, what, reason, &Draft::of(kind.clone(), b""), &|stage| {
+        if let Stage::LetterMap(letter) = stage {
+            change(inside(inside(letter, "kind"), kind.word()));
+        }
+    })
+}
+
+fn execs() -> Vec<Vector> {
+    let handle = |name, what, handle: &str| of_kind(name, what, "handle is none", exec(handle, &[]), b"in");
+    let args = |name, what, args: &[&[u8]]| of_kind(name, what, "arguments", exec("print", args), b"in");
+    let edit = |name, what, reason, change: &dyn Fn(&mut Map)| {
+        kind_edited(name, what, reason, &exec("print", &[b"-a4"]), change)
+    };
+    vec![
+        handle("exec_handle_empty", "no handle", ""),
+        handle("exec_handle_65", "a handle of 65 characters", &"h".repeat(65)),
+        handle("exec_handle_hyphen_first", "a handle that looks like an option", "-print"),
+        handle("exec_handle_dot_first", "a handle that begins with a full stop", ".print"),
+        handle("exec_handle_slash", "a handle that is a path", "bin/print"),
+        handle("exec_handle_space", "a handle with a space", "print it"),
+        handle("exec_handle_umlaut", "a handle beyond ASCII", "drücken"),
+        args("exec_args_257", "an argument more than allowed", &[b"a".as_slice(); 257]),
+        args("exec_args_16385", "arguments of a byte more than allowed", &[&[b'a'; 8192], &[b'a'; 8193]]),
+        args("exec_arg_nul", "an argument with a zero byte", &[b"a\0b"]),
+        edit("exec_handle_bytes", "a handle as bytes", "wrong form", &|m| set(m, "handle", bytes(b"print"))),
+        edit("exec_arg_text", "an argument as text", "wrong form", &|m| set(m, "args", list([text("-a4")]))),
+        edit("exec_args_bytes", "an argument without a list around it", "wrong form", &|m| set(m, "args", bytes(b"a"))),
+        edit("exec_missing_args", "no list of arguments", "missing field", &|m| remove(m, "args")),
+        edit("exec_missing_handle", "no key for the handle", "missing field", &|m| remove(m, "handle")),
+        edit("exec_unknown_key", "a key of a command that is not known", "unknown field", &|m| {
+            set(m, "env", list([]));
+        }),
+        edit("exec_keys_out_of_order", "two keys exchanged", "deterministic", &|m| m.swap(0, 1)),
+    ]
+}
+
+fn requests() -> Vec<Vector> {
+    let path = |name, what, reason, list, path: &[u8]| of_kind(name, what, reason, request(list, path), b"");
+    let edit = |name, what, reason, change: &dyn Fn(&mut Map)| {
+        kind_edited(name, what, reason, &request(false, b"docs/may.pdf"), change)
+    };
+    let mut with_body = Draft::with_bodies(vec![listed(1, 5)]);
+    with_body.letter.kind = request(false, b"docs");
+    vec![
+        path("request_path_empty", "a file without a name asked for", "path is empty", false, b""),
+        path("request_path_absolute", "an absolute path", "empty component", false, b"/etc/passwd"),
+        path("request_path_root_list", "a list of the root", "empty component", true, b"/"),
+        path("request_path_parent", "a path out of the folder", "\"..\" in it", false, b"docs/../../key"),
+        path("request_path_parent_list", "a list of the folder above", "\"..\" in it", true, b".."),
+        path("request_path_dot", "the folder itself", "\"..\" in it", false, b"."),
+        path("request_path_trailing_slash", "a slash at the end", "empty component", true, b"docs/"),
+        path("request_path_nul", "a zero byte", "zero byte", false, b"docs\0"),
+        of_kind("request_payload", "a request with a payload", "and has a payload", request(false, b"docs"), b"x"),
+        bad("request_body", "envelope", "a request with a body", "and has a payload", with_body.make().input()),
+        edit("request_list_1", "a number in the place of a truth", "wrong form", &|m| set(m, "list", int(1))),
+        edit("request_list_null", "null in the place of a truth", "wrong form", &|m| set(m, "list", Value::Null)),
+        edit("request_path_text", "a path as text", "wrong form", &|m| set(m, "path", text("docs"))),
+        edit("request_missing_list", "no word whether a list", "missing field", &|m| remove(m, "list")),
+        edit("request_missing_path", "no path at all", "missing field", &|m| remove(m, "path")),
+        edit("request_unknown_key", "a key of a request that is not known", "unknown field", &|m| {
+            set(m, "depth", int(1));
+        }),
+        edit("request_keys_out_of_order", "two keys exchanged", "deterministic", &|m| m.swap(0, 1)),
     ]
 }
 
