@@ -269,6 +269,7 @@ fn show(program: &mut Program, home: &Home, node: &KnownNode, as_json: bool) {
         "accept": node.accept,
         "link": node.link,
         "relay": node.relay,
+        "share": node.shares,
         "call": node.calls,
     });
     if as_json {

@@ -8,11 +8,11 @@ use mb_node::config::KnownNode;
 use mb_node::home::Home;
 use mb_node::send::{Compress, Errand, Input, Onion, Options, Place, Recipient, SendError, Sender, split_list};
 use mb_node::toss::{Event, Scope};
-use mb_node::way::relays;
+use mb_node::way::{relays, roads};
 use mb_spool::day;
 use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
-use mb_wire::letter::{ARGUMENTS_LEN_MOST, ARGUMENTS_MOST, Argument, ExecMeta, check_handle};
+use mb_wire::letter::{ARGUMENTS_LEN_MOST, ARGUMENTS_MOST, Argument, ExecMeta, RequestMeta, check_handle};
 use mb_wire::route::HOLD_MOST;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
@@ -39,6 +39,14 @@ struct Args {
     /// Its arguments, if it takes any
     #[arg(last = true, value_name = "ARG", requires = "exec")]
     arguments: Vec<OsString>,
+
+    /// Ask for a file or folder that the node shares with us; PATH/ asks for its list, / for that of all
+    #[arg(short, long, value_name = "PATH", conflicts_with_all = ["files", "files_from", "name", "exec", "private", "pad", "copy_self"])]
+    request: Option<OsString>,
+
+    /// The name that it gets here; NAME/ is a folder for it
+    #[arg(short, long, value_name = "NAME", requires = "request")]
+    output: Option<OsString>,
 
     /// By way of these relays, nearest first [the first of the node's roads]
     #[arg(long, value_name = "NODE,NODE...", value_delimiter = ',')]
@@ -131,7 +139,8 @@ Examples:
   tar c src | mb-send -t south:src.tar -      standard input, of any length
   mb-send --via hub,sat -t far report.pdf     by way of hub, then sat
   mb-send --once $@ -t south: $< >$@          in a makefile: sent once
-  tar c src | mb-send -t south -x unpack      for a command that south has configured";
+  tar c src | mb-send -t south -x unpack      for a command that south has configured
+  mb-send -t south -r docs/may.pdf            ask for what south shares with us";
 
 impl Arguments for Args {
     fn common(&self) -> &Common {
@@ -153,7 +162,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let inputs = inputs(&args)?;
     let recipients = recipients(&args, &home, inputs.len())?;
     if args.dry_run {
-        say_what_would_be_sent(program, &inputs, &recipients);
+        say_what_would_be_sent(program, &args, &inputs, &recipients);
         return Ok(());
     }
     let spool = program.spool(&home)?;
@@ -198,6 +207,9 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
 
 /// What is sent.
 fn errand(args: &Args) -> Result<Errand, Failed> {
+    if let Some(path) = &args.request {
+        return request(path, args.output.as_deref());
+    }
     let Some(handle) = &args.exec else { return Ok(Errand::Files(None)) };
     if !check_handle(handle) {
         let line = format!("-x: {}: no handle", shown(handle));
@@ -211,6 +223,30 @@ fn errand(args: &Args) -> Result<Errand, Failed> {
         return Err(Complaint::new(Class::Usage, line).with_remedy("send what is longer on standard input").into());
     }
     Ok(Errand::Exec(exec))
+}
+
+/// A request for PATH, whose answer is called `output` here.
+fn request(path: &OsStr, output: Option<&OsStr>) -> Result<Errand, Failed> {
+    let bytes = path.as_bytes();
+    let (path, list) = match bytes.strip_suffix(b"/") {
+        Some(folder) => (folder, true),
+        None => (bytes, false),
+    };
+    if !(path.is_empty() && list) {
+        mb_wire::path::check(path).map_err(|cause| {
+            Complaint::new(Class::Usage, format!("-r: {}: {cause}", shown(&String::from_utf8_lossy(bytes))))
+                .with_remedy("PATH is relative to what the node shares; -r / lists that")
+        })?;
+    }
+    let name = output.map(OsStr::as_bytes);
+    // Nothing would be no name.
+    if let Some(Err(cause)) = name.map(|name| Place::parse(if name.is_empty() { b"/" } else { name })) {
+        let line = format!("-o: {}: {cause}", shown(&String::from_utf8_lossy(name.unwrap_or_default())));
+        return Err(Complaint::new(Class::Usage, line)
+            .with_remedy("NAME is relative to the node's folder here")
+            .into());
+    }
+    Ok(Errand::Request(RequestMeta { list, path: path.to_vec() }, name.map(<[u8]>::to_vec)))
 }
 
 fn options(args: &Args, errand: Errand, home: &Home, program: &Program) -> Options {
@@ -238,6 +274,9 @@ fn options(args: &Args, errand: Errand, home: &Home, program: &Program) -> Optio
 fn inputs(args: &Args) -> Result<Vec<Input>, Failed> {
     if args.exec.is_some() {
         return Ok(vec![Input::Stdin]);
+    }
+    if args.request.is_some() {
+        return Ok(vec![Input::Bytes(Vec::new(), Vec::new())]);
     }
     let mut inputs: Vec<Input> = args.files.iter().map(|file| Input::parse(file.as_os_str())).collect();
     if let Some(list) = &args.files_from {
@@ -278,6 +317,10 @@ fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec
     if let Some(to) = recipients.iter().find(|to| args.exec.is_some() && to.place != Place::Keep) {
         return Err(usage(&format!("{}: a command has no PATH", to.words)));
     }
+    if let Some(to) = recipients.iter().find(|to| args.request.is_some() && to.place != Place::Keep) {
+        let line = format!("{}: what is asked for goes with -r", to.words);
+        return Err(Complaint::new(Class::Usage, line).with_remedy("-t NODE -r PATH").into());
+    }
     let is_direct = |to: &&Recipient| to.via.is_empty() && to.node.id() != home.itself().id();
     if let Some(to) = recipients.iter().find(is_direct).filter(|_| args.onion) {
         let line = format!("--onion: {}: no relay is on the way to it", to.node.name);
@@ -317,16 +360,12 @@ fn recipient<'a>(words: &OsStr, via: &[String], home: &'a Home) -> Result<Recipi
 fn ways<'a>(node: &KnownNode, via: &[String], home: &'a Home) -> Result<Vec<Vec<&'a KnownNode>>, Failed> {
     let (own, to) = (home.itself().id(), node.id());
     let find = |word: &str| home.node(word);
-    if to == own {
-        return Ok(Vec::new());
-    }
-    if !via.is_empty() {
+    if !via.is_empty() && to != own {
         let relays =
             relays(own, to, via, find).map_err(|error| Complaint::of(&error, |line| format!("--via: {line}")))?;
         return Ok(vec![relays]);
     }
-    let ways = node.roads.iter().map(|road| relays(own, to, road, find)).collect::<Result<_, _>>();
-    ways.map_err(|error| {
+    roads(own, node, find).map_err(|error| {
         let file = home.node_path(&node.name);
         Complaint::new(Class::Config, format!("{}: roads: {error}", file.display())).into()
     })
@@ -338,7 +377,12 @@ fn delay(text: &str) -> Result<u32, String> {
     u32::try_from(secs).ok().filter(|secs| *secs <= HOLD_MOST).ok_or_else(|| "at most 7d".into())
 }
 
-fn say_what_would_be_sent(program: &Program, inputs: &[Input], recipients: &[Recipient]) {
+fn say_what_would_be_sent(program: &Program, args: &Args, inputs: &[Input], recipients: &[Recipient]) {
+    if let Some(path) = &args.request {
+        return recipients.iter().for_each(|to| {
+            program.note(format_args!("would ask {} for {}", to.words, path.display()));
+        });
+    }
     for input in inputs {
         for to in recipients {
             program.note(format_args!("would send {} to {}", input.path().display(), to.words));

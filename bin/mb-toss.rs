@@ -52,7 +52,7 @@ struct Args {
     #[arg(short = '0', long = "null")]
     nul: bool,
 
-    /// One JSON object for each delivery: packet, from, path
+    /// One JSON object for each delivery: packet, from, path, re
     #[arg(long)]
     json: bool,
 
@@ -147,6 +147,10 @@ fn toss(
         Event::Rerouted { packet, next, became } => {
             program.detail(format_args!("{packet}: waited long enough, goes by {next} as {became}"));
         }
+        Event::Answered { packet, to, became } => {
+            count += 1;
+            program.detail(format_args!("{packet}: what {to} asks for goes to it as {became}"));
+        }
         Event::Held { packet, until } => {
             let until = time_text(i64::try_from(until).unwrap_or(i64::MAX));
             program.detail(format_args!("{packet}: is held until {until}, as its author wants"));
@@ -172,7 +176,11 @@ fn toss(
 fn say(program: &mut Program, delivered: &Delivered, as_json: bool) {
     if as_json {
         let path = delivered.path.to_string_lossy();
-        program.json(&json!({ "packet": delivered.packet.to_string(), "from": delivered.author, "path": path }));
+        let mut object = json!({ "packet": delivered.packet.to_string(), "from": delivered.author, "path": path });
+        if let Some(re) = &delivered.re {
+            object["re"] = json!(re.to_string());
+        }
+        program.json(&object);
     } else {
         program.out().path(&delivered.path);
     }

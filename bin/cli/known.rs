@@ -54,4 +54,8 @@ impl Nodes for Known {
     fn node(&self, id: &NodeId) -> Option<&KnownNode> {
         self.0.as_ref().and_then(|home| home.node_by_id(id))
     }
+
+    fn named(&self, name: &str) -> Option<&KnownNode> {
+        self.0.as_ref().and_then(|home| home.node(name).ok())
+    }
 }

@@ -55,6 +55,7 @@ impl Program {
             batch: packets_at_once(),
             runner: &System,
             stop: self.stop(),
+            random: &random,
         };
         tosser.toss(scope, random_name()?, &mut |event| match event {
             Event::Failed(failed) => self.tell_not_tossed(failed),

@@ -34,6 +34,10 @@ impl Nodes for Net {
     fn node(&self, id: &NodeId) -> Option<&KnownNode> {
         self.known.get(id).map(|(_, node)| node)
     }
+
+    fn named(&self, name: &str) -> Option<&KnownNode> {
+        self.known.values().map(|(_, node)| node).find(|node| node.name == name)
+    }
 }
 
 impl Net {

@@ -94,7 +94,7 @@ pub fn seal_plain(head: &[u8], plain: &[u8]) -> Vec<u8> {
     let mut file = [head, plain].concat();
     file.resize(class((file.len() + TAG_LEN) as u64) as usize - TAG_LEN, 0);
     let cipher = ChaCha20Poly1305::new((&SCHEDULE.key).into());
-    let sealed = file[head.len()..].as_mut().into();
+    let sealed = (&mut file[head.len()..]).into();
     let tag = cipher.encrypt_inout_detached(&[0; 12].into(), head, sealed).expect("short enough");
     file.extend_from_slice(&tag);
     file

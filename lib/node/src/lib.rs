@@ -12,6 +12,8 @@ pub mod keys;
 pub mod way;
 /// Send: files, folders and streams become packets.
 pub mod send;
+/// What somebody may ask for, found and opened.
+pub mod share;
 /// Names from outside, reduced to what is safe here.
 pub mod name;
 /// Toss: what came is delivered, waits, or goes to `bad/`.

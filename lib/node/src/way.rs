@@ -46,6 +46,18 @@ impl Failure for WayError {
     }
 }
 
+/// The relays of each of a node's roads, in their order. To ourselves nothing goes by relays.
+pub fn roads<'a>(
+    own: NodeId,
+    node: &KnownNode,
+    find: impl Fn(&str) -> Result<&'a KnownNode, HomeError>,
+) -> Result<Vec<Vec<&'a KnownNode>>, WayError> {
+    if node.id() == own {
+        return Ok(Vec::new());
+    }
+    node.roads.iter().map(|road| relays(own, node.id(), road, &find)).collect()
+}
+
 /// The relays that `words` name, on the way from `own` to `to`, nearest first. `find` knows nodes by their names.
 pub fn relays<'a>(
     own: NodeId,

@@ -33,6 +33,10 @@ impl Nodes for Net {
     fn node(&self, id: &NodeId) -> Option<&KnownNode> {
         self.known.get(id)
     }
+
+    fn named(&self, name: &str) -> Option<&KnownNode> {
+        self.known.values().find(|node| node.name == name)
+    }
 }
 
 impl Net {

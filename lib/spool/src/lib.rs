@@ -51,6 +51,8 @@ mod record;
 pub mod way;
 /// What may come back of onions.
 pub mod replies;
+/// Under which names answers are put.
+pub mod asked;
 /// Exactly-once delivery of staged files.
 pub mod deliver;
 /// Letters of which whole files were delivered though bodies are missing.

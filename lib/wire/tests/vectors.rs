@@ -646,9 +646,7 @@ fn kind_of(json: &Json) -> Kind {
             let args = args.map(|argument| Argument(unhex(argument.as_str().unwrap()))).collect();
             Kind::Exec(ExecMeta { args, handle: text_of(value, "handle").into() })
         }
-        _ => {
-            Kind::Request(RequestMeta { list: value["list"].as_bool().unwrap(), path: bytes(value, "path") })
-        }
+        _ => Kind::Request(RequestMeta { list: value["list"].as_bool().unwrap(), path: bytes(value, "path") }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A known node: what `nodes/NAME.toml` says.
 
 use super::source::{Key, Keys, Source};
-use super::{Address, CallRule, ConfigError, Handler, fields, handler};
+use super::{Address, CallRule, ConfigError, Handler, Share, fields, handler, share};
 use mb_wire::card::Card;
 use mb_wire::id::NodeId;
 use serde::de::{self, Deserializer};
@@ -40,6 +40,9 @@ pub struct KnownNode {
     /// `[exec.HANDLE]`: the commands that its letters may ask for.
     #[serde(default, deserialize_with = "handler::by_handle")]
     pub exec: BTreeMap<String, Handler>,
+    /// `[[share]]`: the folders whose files it may ask for.
+    #[serde(default, rename = "share", deserialize_with = "share::shares")]
+    pub shares: Vec<Share>,
     /// `[[call]]`: when it is called and how, in the order of the file.
     #[serde(default, rename = "call")]
     pub calls: Vec<CallRule>,
@@ -174,7 +177,7 @@ pub(super) const KEYS: Keys = &[
     ),
     ("relay", Key::Table(&[("from", Key::Value), ("to", Key::Value), ("most_complaints", Key::Value)])),
     ("exec", Key::Named(handler::KEYS)),
-    ("share", Key::NotBuilt),
+    ("share", Key::Tables(share::KEYS)),
     (
         "call",
         Key::Tables(&[
@@ -203,6 +206,7 @@ impl KnownNode {
             link: Link::default(),
             relay: Relaying::default(),
             exec: BTreeMap::new(),
+            shares: Vec::new(),
             calls: Vec::new(),
         }
     }

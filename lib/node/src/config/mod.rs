@@ -14,6 +14,7 @@ mod key;
 mod known;
 mod name;
 mod near;
+mod share;
 mod size;
 mod source;
 
@@ -27,6 +28,7 @@ pub(crate) use key::{KeyFile, SeedText};
 pub use known::{Accept, Keep, KnownNode, Link, Mode, Relaying, Sending};
 pub use name::{check_name, name_from_host};
 pub use near::nearest;
+pub use share::{Patterns, Share};
 pub use size::parse_size;
 
 use serde::Deserialize;

@@ -136,6 +136,10 @@ impl crate::toss::Nodes for Home {
     fn node(&self, id: &NodeId) -> Option<&KnownNode> {
         self.node_by_id(id)
     }
+
+    fn named(&self, name: &str) -> Option<&KnownNode> {
+        self.node(name).ok()
+    }
 }
 
 impl From<ConfigError> for HomeError {

@@ -1,10 +1,11 @@
 //! Letters and envelopes: one of each for every recipient of an input.
 
+use mb_spool::asked::{ANSWER_DAYS, Asked};
 use mb_spool::roads::{Road, Roads};
 use mb_spool::way::{AFTER_DAYS, Hop, Origin, Record};
 use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, list_hash, wrap};
 use mb_wire::hash::Digest;
-use mb_wire::id::{Mark, NodeId, SlotTag};
+use mb_wire::id::{LetterId, Mark, NodeId, SlotTag};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody, Wants};
 use mb_wire::reply::{Awaited, ReplyRoute};
@@ -32,6 +33,8 @@ pub struct Addressed {
     pub back: Option<Back>,
     /// By which other roads it could go.
     pub roads: Option<Roads>,
+    /// Of a request: until which day an answer to it may come, and what is done with that.
+    pub asked: Option<(u32, LetterId, Asked)>,
 }
 
 /// The way back of one onion.
@@ -225,7 +228,7 @@ impl Sender<'_> {
             kind: match &options.errand {
                 Errand::Files(re) => Kind::File(FileMeta { re: *re, ..self.meta(source, way.to)? }),
                 Errand::Exec(exec) => Kind::Exec(exec.clone()),
-                Errand::Request(request) => Kind::Request(request.clone()),
+                Errand::Request(request, _) => Kind::Request(request.clone()),
             },
             salt: self.random_bytes()?,
             time: self.now,
@@ -247,7 +250,14 @@ impl Sender<'_> {
         let roads: Vec<Road> = way.others.iter().map(road).collect::<Result<_, _>>().map_err(large)?;
         let roads = (!roads.is_empty()).then_some(Roads { roads, days: way.to.node.send.deadline });
         let bodies = bodies.iter().map(|body| body.name.clone()).collect();
-        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record, back: way.back.clone(), roads })
+        let asked = match &options.errand {
+            Errand::Request(_, Some(name)) => {
+                let asked = Asked { to: letter.to, name: name.clone() };
+                Some((letter.end.saturating_add(ANSWER_DAYS), letter.sign(self.secrets).id(), asked))
+            }
+            _ => None,
+        };
+        Ok(Addressed { to: way.hops[0].id, envelope, bodies, way: record, back: way.back.clone(), roads, asked })
     }
 
     /// The envelope for the first hop, and who may say something of it.

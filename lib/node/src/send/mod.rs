@@ -18,7 +18,7 @@ use mb_spool::layout::Spool;
 use mb_spool::once::{self, OnceRecord, record_name};
 use mb_spool::replies::{self, Expected};
 use mb_spool::run::Run;
-use mb_spool::{roads, way};
+use mb_spool::{asked, roads, way};
 use mb_wire::card::CardError;
 use mb_wire::cbor;
 use mb_wire::envelope::{EnvelopeError, packet_id};
@@ -40,7 +40,10 @@ mod letter;
 mod source;
 /// A folder as a stream.
 mod folder;
+/// What is open already.
+mod opened;
 
+pub use opened::{Chosen, Opened, What};
 pub use pack::Compress;
 pub use source::Input;
 
@@ -93,7 +96,7 @@ impl Place {
     }
 
     /// The path at the other end of something that is called `name` here.
-    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+    pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
         match self {
             Place::Keep => name.to_vec(),
             Place::Into(folder) => [folder, &b"/"[..], name].concat(),
@@ -139,8 +142,8 @@ pub enum Errand {
     Files(Option<LetterId>),
     /// The standard input of a command over there.
     Exec(ExecMeta),
-    /// Nothing: a file over there is asked for.
-    Request(RequestMeta),
+    /// Nothing: a file over there is asked for. Its name here, if it is to get another: a path, or a folder that ends with `/`.
+    Request(RequestMeta, Option<Vec<u8>>),
 }
 
 impl Errand {
@@ -149,8 +152,9 @@ impl Errand {
         match self {
             Errand::Files(_) => input_digest(digests),
             Errand::Exec(exec) => input_digest(&[digests, &[hash(Label::Input, &[&cbor::encode(exec)])]].concat()),
-            Errand::Request(request) => {
-                input_digest(&[digests, &[hash(Label::Input, &[&cbor::encode(request)])]].concat())
+            Errand::Request(request, name) => {
+                let name = name.as_deref().unwrap_or_default();
+                input_digest(&[digests, &[hash(Label::Input, &[&cbor::encode(request), name])]].concat())
             }
         }
     }
@@ -409,7 +413,7 @@ impl Sender<'_> {
         Ok(first.map_or(record.packets, |first| first.packets))
     }
 
-    /// Writes down who may say something of a packet, what opens that, and by which other roads it could go, before it is sent.
+    /// Writes down who may say something of a packet, what opens that, what is done with an answer, and by which other roads it could go, before it is sent.
     /// Without the packet, these go in their time.
     fn note_way(
         &self,
@@ -424,6 +428,9 @@ impl Sender<'_> {
         if let Some(Back { day, tag, keys, .. }) = &letter.back {
             let expected = Expected { keys: keys.clone(), next: letter.to, packet };
             replies::keep(self.spool, *day, tag, &expected, run, barrier)?;
+        }
+        if let Some((day, id, asked)) = &letter.asked {
+            asked::keep(self.spool, *day, id, asked, run, barrier)?;
         }
         match &letter.roads {
             Some(roads) => roads::note(self.spool, &letter.to, &packet, roads, run, barrier),

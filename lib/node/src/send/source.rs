@@ -12,6 +12,7 @@ use mb_wire::hash::{Digest, Hasher, Label};
 use mb_wire::letter::{Form, INLINE_MOST};
 
 use super::folder::FolderReader;
+use super::opened::{Described, Opened};
 use super::{Options, SendError};
 
 /// One FILE operand.
@@ -23,6 +24,8 @@ pub enum Input {
     Stdin,
     /// These bytes, of this name.
     Bytes(Vec<u8>, Vec<u8>),
+    /// What is open already.
+    Opened(Opened),
 }
 
 impl Input {
@@ -37,6 +40,7 @@ impl Input {
             Input::Path(path) => path.clone(),
             Input::Stdin => "standard input".into(),
             Input::Bytes(_, name) => PathBuf::from(OsStr::from_bytes(name)),
+            Input::Opened(opened) => opened.path.clone(),
         }
     }
 
@@ -46,7 +50,7 @@ impl Input {
             Input::Path(path) => {
                 path.metadata().is_ok_and(|found| found.is_file() && found.len() <= INLINE_MOST as u64)
             }
-            Input::Stdin => false,
+            Input::Stdin | Input::Opened(_) => false,
             Input::Bytes(bytes, _) => bytes.len() <= INLINE_MOST,
         }
     }
@@ -75,6 +79,11 @@ pub fn open(input: &Input, options: &Options, digests: bool) -> Result<Source, S
     let mut source = match input {
         Input::Stdin => stream(input.path(), Box::new(io::stdin())),
         Input::Path(path) => open_path(path)?,
+        Input::Opened(opened) => {
+            let Described { form, stat, len, reader } = opened.describe()?;
+            let (name, mode, mtime) = (opened.name.clone(), stat.mode & 0o777, stat.modified);
+            Source { path: input.path(), name, form, mode, mtime, len, reader, digest: None }
+        }
         Input::Bytes(bytes, name) => {
             let len = Some(bytes.len() as u64);
             Source { name: name.clone(), len, ..stream(input.path(), Box::new(io::Cursor::new(bytes.clone()))) }

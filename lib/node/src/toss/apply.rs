@@ -29,7 +29,7 @@ use super::relay::Outgoing;
 use super::reply::Answered;
 use super::stage::{Shared, Stage};
 use super::wait::{self, NextLook};
-use super::{Delivered, Event, Failed, Scope, Source, Tell, Tosser};
+use super::{Delivered, Event, Failed, Scope, Source, Tell, Tosser, request};
 
 /// A batch of packets from one queue.
 pub struct Batch<'b, 'a> {
@@ -61,6 +61,8 @@ pub(super) enum Fate {
     Partial(Delivery, Vec<usize>),
     /// The envelope in which it goes on is made.
     Ready(Outgoing),
+    /// It asks for something, which is looked for when everything staged is through.
+    Asked,
     /// It is processed now.
     Done,
     /// It is what the recipient of an onion of ours answers.
@@ -221,6 +223,7 @@ impl<'a> Batch<'_, 'a> {
                 How::Place => self.stage_letter(accepted, deliver, stage, threads),
                 How::Run(_) if self.scope.no_exec => Ok(Fate::Left),
                 How::Run(handler) => self.ready_to_run(accepted, deliver, handler, stage, threads),
+                How::Answer(_) => request::look_up(deliver, stage),
             },
             Task::Relay(_) if self.scope.no_relay => Ok(Fate::Left),
             Task::Relay(relay) => self.ready(accepted, relay, stage, threads),
@@ -358,6 +361,7 @@ impl<'a> Batch<'_, 'a> {
     /// The steps that everything staged, and everything that goes on, takes together; then everything else, one by one.
     fn finish(&self, items: Vec<Item<'a>>, staged: Barrier, stage: &Stage, tell: Tell) -> durable::Result<()> {
         let (mut deliveries, mut outgoing, mut commands, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut asked = Vec::new();
         for mut item in items {
             match std::mem::replace(&mut item.fate, Fate::Done) {
                 Fate::Staged(delivery) => deliveries.push((item, delivery)),
@@ -367,6 +371,7 @@ impl<'a> Batch<'_, 'a> {
                 }
                 Fate::Ready(ready) => outgoing.push((item, ready)),
                 Fate::Runs(claimed) => commands.push((item, claimed)),
+                Fate::Asked => asked.push(item),
                 fate => others.push(Item { fate, ..item }),
             }
         }
@@ -378,6 +383,9 @@ impl<'a> Batch<'_, 'a> {
         }
         if !commands.is_empty() {
             self.run_commands(commands, &mut others, stage, tell)?;
+        }
+        if !asked.is_empty() {
+            self.answer_requests(asked, &mut others, stage, tell)?;
         }
         self.answer(&others, tell)?;
         others.into_iter().try_for_each(|item| self.end(item, tell))
@@ -464,7 +472,9 @@ impl<'a> Batch<'_, 'a> {
         for (item, delivery, path) in placed {
             delivery.settle(&mark, self.run, &mut barrier)?;
             if let (Some(path), Some(Task::Deliver(deliver))) = (path, item.accepted.as_ref().map(|it| &it.task)) {
-                let delivered = Delivered { packet: item.packet, author: deliver.author.name.clone(), path };
+                let (packet, author) = (item.packet, deliver.author.name.clone());
+                let re = deliver.letter.kind.as_file().and_then(|file| file.re);
+                let delivered = Delivered { packet, author, path, re };
                 let missing = if let Fate::Waits(missing) = &item.fate { missing.clone() } else { Vec::new() };
                 told.push((delivered, missing));
             }
@@ -520,6 +530,7 @@ impl<'a> Batch<'_, 'a> {
             | Fate::Staged(_)
             | Fate::Partial(..)
             | Fate::Ready(_)
+            | Fate::Asked
             | Fate::Large => Ok(()),
         }
     }

@@ -17,7 +17,8 @@ use mb_wire::report::{Report, ReportError};
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
 use mb_wire::trace::{Trace, TraceError};
 
-use crate::config::{Handler, Keep, KnownNode};
+use super::request::{is_in_a_share, shown};
+use crate::config::{Handler, Keep, KnownNode, Share};
 use crate::keys::ExchangeKeys;
 use crate::way::ONION_DAYS;
 
@@ -41,6 +42,8 @@ pub struct Known<'a> {
 pub trait Nodes: Sync {
     /// A known node by its id; this node is one of them.
     fn node(&self, id: &NodeId) -> Option<&KnownNode>;
+    /// A known node by the name that we have for it, or its id.
+    fn named(&self, name: &str) -> Option<&KnownNode>;
 }
 
 /// What is to be done with a packet.
@@ -126,6 +129,8 @@ pub enum How<'a> {
     Place,
     /// It is the standard input of this command.
     Run(&'a Handler),
+    /// Something in one of these is sent back.
+    Answer(&'a [Share]),
 }
 
 /// A packet that may go on.
@@ -296,6 +301,30 @@ pub enum Refusal {
     /// The author may not ask for files.
     #[error("nothing is shared with {0} ([[share]])")]
     NoRequests(String),
+    /// What is asked for is not there, or not for the author: nobody hears which.
+    #[error("nothing of that name is shared with {author} ([[share]]): {path}")]
+    NotShared {
+        /// Our name for the author.
+        author: String,
+        /// What it asks for.
+        path: String,
+    },
+    /// More is asked for than is sent.
+    #[error("{why}: {path}, for {author}")]
+    TooMuchAsked {
+        /// Our name for the author.
+        author: String,
+        /// What it asks for.
+        path: String,
+        /// Which limit it goes beyond.
+        why: String,
+    },
+    /// What a letter asks for could not be sent, and perhaps can be later.
+    #[error("no answer could be sent: {why}")]
+    NoAnswer {
+        /// Why not.
+        why: String,
+    },
     /// Bodies are missing, and no more of this neighbour may wait.
     #[error("bodies are missing, and {0} has as much waiting as it may ([link])")]
     TooMuchWaiting(String),
@@ -339,12 +368,14 @@ impl Refusal {
                 Class::Refused
             }
             Refusal::Handler { .. } | Refusal::NoRequests(_) => Class::Refused,
+            Refusal::NotShared { .. } | Refusal::TooMuchAsked { .. } => Class::Refused,
             Refusal::DoubtedDate { .. }
             | Refusal::TooMuchWaiting(_)
             | Refusal::TooMuchUnderWay(_)
             | Refusal::Suspended(_)
             | Refusal::Card { .. }
             | Refusal::FolderFull { .. }
+            | Refusal::NoAnswer { .. }
             | Refusal::NoRoom { .. } => Class::Later,
             _ => Class::Data,
         }
@@ -361,6 +392,9 @@ impl Refusal {
             }
             Refusal::NoFiles(_) | Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) => {
                 Some("allow it in the node's file, then mb-toss --retry")
+            }
+            Refusal::NotShared { .. } | Refusal::TooMuchAsked { .. } => {
+                Some("if it is to have it: change [[share]] in its node's file, then mb-toss --retry")
             }
             Refusal::Card { .. } => Some("put the newest card of that node into its file"),
             Refusal::DoubtedDate { .. } => Some("if the clock is right: mb-check --clock-ok"),
@@ -492,7 +526,9 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
                 Some(handler) => Ok(How::Run(handler)),
             }
         }
-        Kind::Request(_) => Err(Refusal::NoRequests(author.name.clone())),
+        Kind::Request(_) if author.shares.is_empty() => Err(Refusal::NoRequests(author.name.clone())),
+        Kind::Request(request) if is_in_a_share(&author.shares, &request.path) => Ok(How::Answer(&author.shares)),
+        Kind::Request(request) => Err(Refusal::NotShared { author: author.name.clone(), path: shown(&request.path) }),
     }
 }
 

@@ -15,13 +15,16 @@ use mb_spool::deliver::{OpenFolder, clear_dead_runs};
 use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
-use mb_spool::{ahead, bad, batch, complaints, once, partial, paths, relayed, replies, roads, seen, sent, tries, way};
-use mb_wire::id::{NodeId, PacketId};
+use mb_spool::{
+    ahead, asked, bad, batch, complaints, once, partial, paths, relayed, replies, roads, seen, sent, tries, way,
+};
+use mb_wire::id::{LetterId, NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Reason, Receipt};
 
 use crate::exec::Runner;
 use crate::keys::ExchangeKeys;
+use crate::send::Random;
 use charge::Charges;
 use wait::NextLook;
 
@@ -37,6 +40,10 @@ mod relay;
 pub(crate) mod answer;
 /// What the recipients of our onions answer.
 mod reply;
+/// What somebody asks for.
+mod request;
+/// A letter that answers a letter.
+mod send_back;
 /// Packets of ours that nobody came for.
 mod reroute;
 /// Packets that nobody came for until it was too late.
@@ -83,6 +90,8 @@ pub struct Tosser<'a> {
     pub runner: &'a dyn Runner,
     /// Set when the user wants to stop.
     pub stop: &'a AtomicBool,
+    /// Where randomness comes from, for letters that answer letters.
+    pub random: Random<'a>,
 }
 
 /// What to toss.
@@ -151,6 +160,15 @@ pub enum Event<'a> {
         /// The packet that it became.
         became: PacketId,
     },
+    /// What a packet asks for was sent.
+    Answered {
+        /// The packet.
+        packet: PacketId,
+        /// Our name for who asked.
+        to: &'a str,
+        /// The packet with the answer.
+        became: PacketId,
+    },
     /// A packet waits for bodies, since now.
     Waits {
         /// The packet.
@@ -200,6 +218,8 @@ pub struct Delivered {
     pub author: String,
     /// Where it lies now, absolute.
     pub path: PathBuf,
+    /// The letter that it says it answers.
+    pub re: Option<LetterId>,
 }
 
 /// A packet that was not processed.
@@ -334,6 +354,7 @@ impl Tosser<'_> {
         way::forget_before(self.spool, today.day)?;
         complaints::forget_before(self.spool, today.day)?;
         replies::forget_before(self.spool, today.day)?;
+        asked::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
         partial::sweep(self.spool)?;
         ahead::clear(self.spool)?;

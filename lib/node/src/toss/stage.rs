@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use mb_spool::asked;
 use mb_spool::barrier::Barrier;
 use mb_spool::deliver::{Delivery, OpenFolder, Target, Targets, drop_staged, staged_name};
 use mb_spool::durable::{self, DirRef, FileRef, Kind as EntryKind};
@@ -20,6 +21,7 @@ use super::payload::{Bodies, PayloadError};
 use super::unpack::{Modes, Unpacker};
 use crate::config::{KnownNode, Mode};
 use crate::name::safe_path;
+use crate::send::Place;
 
 /// Permission bits of a folder that is made for a letter's path.
 const SUB_DIR_MODE: u32 = 0o755;
@@ -145,7 +147,7 @@ impl Stage<'_> {
 
     /// The folder that the letter goes to, noted durably, and the name that it is to get there.
     fn target(&self, author: &KnownNode, meta: &FileMeta) -> durable::Result<(Target, OsString)> {
-        let (folders, name) = safe_path(&meta.path);
+        let (folders, name) = safe_path(&self.wanted_path(author, meta)?);
         let (mut path, mut dir) = self.folder(author)?;
         for folder in folders {
             dir = match dir.open_dir(&folder) {
@@ -160,6 +162,16 @@ impl Stage<'_> {
         }
         let target = self.shared().targets.note(&path, dir, self.run)?;
         Ok((target, name))
+    }
+
+    /// The path that the letter names; of an answer that we have asked for, the one that we want.
+    fn wanted_path(&self, author: &KnownNode, meta: &FileMeta) -> durable::Result<Vec<u8>> {
+        let asked = match &meta.re {
+            Some(re) => asked::find(self.spool, re)?,
+            None => None,
+        };
+        let place = asked.filter(|asked| asked.to == author.id()).and_then(|asked| Place::parse(&asked.name).ok());
+        Ok(place.map_or_else(|| meta.path.clone(), |place| place.path_of(&meta.path)))
     }
 
     fn folder(&self, author: &KnownNode) -> durable::Result<(PathBuf, DirRef)> {

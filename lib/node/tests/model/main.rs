@@ -70,6 +70,10 @@ impl Nodes for Acquaintances<'_> {
     fn node(&self, id: &NodeId) -> Option<&KnownNode> {
         self.0.iter().copied().find(|node| node.id() == *id)
     }
+
+    fn named(&self, name: &str) -> Option<&KnownNode> {
+        self.0.iter().copied().find(|node| node.name == name)
+    }
 }
 
 /// Random bytes that never repeat, the same in every run of a test.
@@ -155,6 +159,7 @@ fn toss_running(
         batch: 512,
         runner,
         stop: &stop,
+        random: &|into| random.fill(into),
     };
     let mut delivered = Vec::new();
     tosser.toss(&Scope::default(), random.name(), &mut |event| match event {
@@ -163,6 +168,7 @@ fn toss_running(
         Event::Failed(_)
         | Event::Held { .. }
         | Event::Relayed { .. }
+        | Event::Answered { .. }
         | Event::Receipt { .. }
         | Event::Complaint { .. }
         | Event::Rerouted { .. }

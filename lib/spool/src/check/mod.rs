@@ -25,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mb_wire::id::{NodeId, Root};
 
+use crate::asked::ASKED;
 use crate::called;
 use crate::complaints::COMPLAINTS;
 use crate::durable::{self, DirRef, Entry, Kind};
@@ -212,7 +213,7 @@ impl Walk<'_> {
             _ if !whole => {}
             "out" => self.each(dir, place, entry, Walk::batch),
             "seen" => self.each(dir, place, entry, Walk::seen),
-            PATH | REPLY => self.each(dir, place, entry, |walk, dir, place, entry| {
+            PATH | REPLY | ASKED => self.each(dir, place, entry, |walk, dir, place, entry| {
                 walk.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false));
             }),
             HANDED | PARTIAL => {

@@ -399,10 +399,9 @@ fn kind_map(kind: &Kind) -> Map {
             file.re.iter().for_each(|re| set(&mut file_map, "re", bytes(re.as_bytes())));
             file_map
         }
-        Kind::Exec(exec) => map([
-            ("args", list(exec.args.iter().map(|argument| bytes(&argument.0)))),
-            ("handle", text(&exec.handle)),
-        ]),
+        Kind::Exec(exec) => {
+            map([("args", list(exec.args.iter().map(|argument| bytes(&argument.0)))), ("handle", text(&exec.handle))])
+        }
         Kind::Request(request) => map([("list", Value::Bool(request.list)), ("path", bytes(&request.path))]),
     }
 }

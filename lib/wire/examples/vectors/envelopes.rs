@@ -59,7 +59,11 @@ fn goods() -> Vec<Vector> {
         ("request_file", "a file is asked for", Draft::of(request(false, b"docs/may.pdf"), b"")),
         ("request_list", "the list of a folder is asked for", Draft::of(request(true, b"docs"), b"")),
         ("request_list_all", "the list of all that is shared is asked for", Draft::of(request(true, b""), b"")),
-        ("request_path_not_utf8", "a file is asked for whose name is not UTF-8", Draft::of(request(false, b"\xff\n"), b"")),
+        (
+            "request_path_not_utf8",
+            "a file is asked for whose name is not UTF-8",
+            Draft::of(request(false, b"\xff\n"), b""),
+        ),
         ("letter_bodies_1024", "as many bodies as a letter may list", many_bodies()),
     ];
     let made = |(name, what, draft): (&str, &str, Draft)| good(name, "envelope", what, draft.make().all());

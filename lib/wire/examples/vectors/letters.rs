@@ -8,10 +8,22 @@ use super::build::{Map, Vector, bad, beyond_order, bytes, cbor, entry, inside, i
 use super::draft::{ALICE, CAROL, Draft, Stage, exec, id, listed, node, request};
 
 pub fn all() -> Vec<Vector> {
-    [fields(), ways_back(), files(), answers(), execs(), requests(), paths(), bodies(), lists(), spellings(), signatures()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        fields(),
+        ways_back(),
+        files(),
+        answers(),
+        execs(),
+        requests(),
+        paths(),
+        bodies(),
+        lists(),
+        spellings(),
+        signatures(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn edited(name: &str, what: &str, reason: &str, draft: &Draft, edit: &dyn Fn(Stage)) -> Vector {
