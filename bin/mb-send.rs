@@ -45,7 +45,7 @@ struct Args {
     request: Option<OsString>,
 
     /// The name that it gets here; NAME/ is a folder for it
-    #[arg(short, long, value_name = "NAME", requires = "request")]
+    #[arg(short, long, value_name = "NAME")]
     output: Option<OsString>,
 
     /// By way of these relays, nearest first [the first of the node's roads]
@@ -156,6 +156,10 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     if args.delay.is_some() && !args.onion {
         // Beside what conflicts with --onion, clap lets this pass.
         return Err(usage("--delay goes with --onion"));
+    }
+    if args.output.is_some() && args.request.is_none() {
+        // Likewise.
+        return Err(usage("-o goes with -r"));
     }
     let errand = errand(&args)?;
     let home = program.home()?;

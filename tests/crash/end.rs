@@ -120,7 +120,7 @@ fn litter_in_spool(spool: &Path) -> Vec<String> {
             ["incoming", .., name] if !name.starts_with(".mb-") => {}
             ["self", "keys" | "once", _] | ["self", "day"] | ["self", "seen", "FLOOR"] => {}
             // Until its day.
-            [_, "way", _] | ["self", "path" | "reply", _, _] => {}
+            [_, "way", _] | ["self", "path" | "reply" | "asked", _, _] => {}
             // Of a packet that was never sent: until tomorrow.
             [node, "road", name]
                 if !spool.join(node).join("tx").join(name.split('.').next().unwrap_or(name)).exists() => {}

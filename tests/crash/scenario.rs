@@ -104,6 +104,7 @@ const FILES: &[&str] = &["small.txt", "big.bin", "folder"];
 const BOTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES), ("east/in", FILES)];
 const TO_SOUTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES)];
 const SMALL_AND_BIG: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt", "big.bin"])];
+const FROM_SOUTH: &[(&str, &[&str])] = &[("north/spool/incoming/south", &["small.txt", "big.bin"])];
 const SMALL: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt"])];
 
 const SEND: &[&str] = &[
@@ -188,6 +189,8 @@ const SEND_BRIEFLY: &[&str] = &[
     "@/files/small.txt",
     "@/files/big.bin",
 ];
+const ASK_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "-r", "small.txt", "-o", "small.txt"];
+const ASK_BIG: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "-r", "big.bin"];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -295,6 +298,22 @@ pub fn all() -> Vec<Scenario> {
             vec![then("north", SEND_SOUTH), Step::User(leave_part), tried("south", CALL_NORTH), then("south", TOSS)],
             TO_SOUTH,
         ),
+        Scenario {
+            prepare: south_shares,
+            ..story(
+                "asked for and answered",
+                vec![
+                    all_or_nothing("north", ASK_SMALL),
+                    then("north", ASK_BIG),
+                    then("north", OUT),
+                    then("south", IN),
+                    tried("south", TOSS),
+                    then("south", OUT),
+                    tried("north", VISIT),
+                ],
+                FROM_SOUTH,
+            )
+        },
         Scenario {
             prepare: east_is_a_relay,
             ..story(
@@ -598,6 +617,15 @@ fn three_nodes(yard: &Yard) {
     std::fs::create_dir(yard.path("east/in")).expect("a folder of delivery");
     std::fs::write(&file, format!("{text}\n[accept]\nfolder = \"{}\"\n", yard.path("east/in").display()))
         .expect("the node's file");
+}
+
+/// North may ask south for what lies in `files`.
+fn south_shares(yard: &Yard) {
+    three_nodes(yard);
+    let file = yard.path("south/config/nodes/north.toml");
+    let text = std::fs::read_to_string(&file).expect("the node's file");
+    let folder = yard.path("files");
+    std::fs::write(&file, format!("{text}\n[[share]]\nfolder = \"{}\"\n", folder.display())).expect("the node's file");
 }
 
 /// All know each other.

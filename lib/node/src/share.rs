@@ -299,3 +299,163 @@ fn readable<T>(opened: durable::Result<T>) -> Result<Option<T>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+
+    use mb_spool::durable::real;
+
+    use super::*;
+    use crate::config::Patterns;
+
+    fn share(folder: &Path) -> Share {
+        let (only, except) = (Patterns::default(), Patterns::default());
+        Share { folder: folder.into(), name: None, only, except, most_bytes: 1000, most_files: 10 }
+    }
+
+    /// A folder `pub` with a file, a folder with two files, and a secret beside it.
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join("pub");
+        fs::create_dir_all(top.join("docs")).unwrap();
+        for name in ["a", "docs/a", "docs/b"] {
+            fs::write(top.join(name), format!("this is {name}")).unwrap();
+        }
+        fs::write(dir.path().join("secret"), "secret").unwrap();
+        (dir, top)
+    }
+
+    fn ask(share: &Share, path: &[u8]) -> Result<Input> {
+        let request = RequestMeta { list: false, path: path.to_vec() };
+        find(std::slice::from_ref(share), &request, &real::open_folder)
+    }
+
+    fn is_refused(answer: Result<Input>) -> bool {
+        matches!(answer, Err(ShareError::NotShared))
+    }
+
+    /// What is sent of an input; an error in words.
+    fn sent(input: Input) -> std::result::Result<Vec<u8>, String> {
+        let Input::Opened(opened) = input else { panic!("it is open") };
+        opened.read_all()
+    }
+
+    /// No letter has such a path, since its form is refused before; nor would it lead anywhere.
+    ///
+    /// Threat: 1.
+    #[test]
+    fn no_path_leads_out_of_a_share() {
+        let (_dir, top) = place();
+        let share = share(&top);
+        for path in
+            [&b".."[..], b"../secret", b"docs/../../secret", b"/secret", b"docs//a", b"./a", b"a\0", b"docs/", b"."]
+        {
+            assert!(is_refused(ask(&share, path)), "{}", String::from_utf8_lossy(path));
+        }
+        assert_eq!(sent(ask(&share, b"a").unwrap()).unwrap(), b"this is a");
+    }
+
+    /// Threat: 3, 5.
+    #[test]
+    fn what_is_replaced_by_a_link_after_it_was_opened_is_sent_as_it_was() {
+        let (dir, top) = place();
+        let input = ask(&share(&top), b"a").unwrap();
+        fs::remove_file(top.join("a")).unwrap();
+        symlink(dir.path().join("secret"), top.join("a")).unwrap();
+        assert_eq!(sent(input).unwrap(), b"this is a");
+        assert!(is_refused(ask(&share(&top), b"a")));
+    }
+
+    /// Threat: 3, 5.
+    #[test]
+    fn a_folder_in_which_something_is_replaced_meanwhile_is_not_sent() {
+        let (dir, top) = place();
+        type Change<'a> = &'a dyn Fn(&Path);
+        let link = |path: &Path| {
+            fs::remove_file(path).unwrap();
+            symlink(dir.path().join("secret"), path).unwrap();
+        };
+        let folder = |path: &Path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        };
+        let gone = |path: &Path| fs::remove_file(path).unwrap();
+        let grown = |path: &Path| fs::write(path, [b'x'; 1001]).unwrap();
+        let changes: [(Change, &str); 4] =
+            [(&link, "changed"), (&folder, "changed"), (&gone, "changed"), (&grown, "grew")];
+        for (change, said) in changes {
+            let input = ask(&share(&top), b"docs").unwrap();
+            change(&top.join("docs/b"));
+            let error = sent(input).unwrap_err();
+            assert!(error.contains(said) && !error.contains("secret"), "{error}");
+            let _ = fs::remove_dir(top.join("docs/b"));
+            let _ = fs::remove_file(top.join("docs/b"));
+            fs::write(top.join("docs/b"), "this is docs/b").unwrap();
+        }
+        // The folder itself was opened: what has its name now is another.
+        let input = ask(&share(&top), b"docs").unwrap();
+        fs::rename(top.join("docs"), top.join("old")).unwrap();
+        symlink(dir.path(), top.join("docs")).unwrap();
+        let payload = String::from_utf8_lossy(&sent(input).unwrap()).into_owned();
+        assert!(payload.contains("this is docs/b") && !payload.contains("secret"), "{payload}");
+    }
+
+    /// Files of a size that no disk has, and of one that grows while it is read: no more than the limit is sent.
+    ///
+    /// Threat: 4, 5.
+    #[test]
+    fn a_file_is_sent_as_long_as_it_was_when_it_was_opened() {
+        let (_dir, top) = place();
+        fs::File::create(top.join("sparse")).unwrap().set_len(8 << 40).unwrap();
+        assert!(matches!(ask(&share(&top), b"sparse"), Err(ShareError::TooLarge(1000))));
+        let Input::Opened(opened) = ask(&share(&top), b"a").unwrap() else { panic!("it is open") };
+        let mut reader = opened.reader().unwrap();
+        let mut first = [0; 4];
+        reader.read_exact(&mut first).unwrap();
+        fs::write(top.join("a"), [b'x'; 5000]).unwrap();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest.len(), "this is a".len() - 4);
+    }
+
+    #[test]
+    fn the_first_part_of_a_path_names_a_share_or_all_of_it_lies_in_the_one_without_a_name() {
+        let named = |name: Option<&str>| Share { name: name.map(str::to_owned), ..share(Path::new("/srv")) };
+        let shares = [named(Some("docs")), named(None), named(Some("music"))];
+        let found = |shares: &[Share], path: &str| {
+            let (share, rest) = locate(shares, path.as_bytes())?;
+            Some((share.name.clone(), rest.join(OsStr::new("/")).into_string().unwrap()))
+        };
+        let table: BTreeMap<&str, (Option<&str>, &str)> = [
+            ("docs", (Some("docs"), "")),
+            ("docs/a/b", (Some("docs"), "a/b")),
+            ("music/a", (Some("music"), "a")),
+            ("other/a", (None, "other/a")),
+            ("docs2", (None, "docs2")),
+        ]
+        .into();
+        for (path, (name, rest)) in table {
+            assert_eq!(found(&shares, path), Some((name.map(str::to_owned), rest.to_owned())), "{path}");
+        }
+        assert_eq!(found(&shares[..1], "other"), None);
+        assert_eq!(found(&[], "other"), None);
+    }
+
+    #[test]
+    fn a_name_in_a_list_stays_in_its_column() {
+        let table: [(&[u8], &str); 5] = [
+            (b"a b.pdf", "a b.pdf"),
+            ("Grüße".as_bytes(), "Grüße"),
+            (b"a\tb\nc\\d", "a\\x09b\\x0ac\\\\d"),
+            (b"\xff\xc3", "\\xff\\xc3"),
+            ("\u{85}".as_bytes(), "\\xc2\\x85"),
+        ];
+        for (name, shown) in table {
+            assert_eq!(escaped(name), shown);
+        }
+    }
+}

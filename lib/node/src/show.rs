@@ -529,7 +529,8 @@ impl WhatView {
                 lines.put("handle", handle);
                 args.iter().for_each(|argument| lines.put("argument", argument));
             }
-            WhatView::Request { path, list } => lines.put(if *list { "lists" } else { "asks for" }, path),
+            WhatView::Request { path, list: false } => lines.put("asks for", path),
+            WhatView::Request { path, list: true } => lines.put("lists", format!("{path}/")),
         }
     }
 }

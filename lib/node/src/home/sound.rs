@@ -48,6 +48,16 @@ pub enum Unsound {
         /// What the system says.
         cause: io::Error,
     },
+    /// A folder that is shared cannot be read.
+    #[error("{}: share: {}: {cause}", file.display(), folder.display())]
+    Share {
+        /// The node's file.
+        file: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
     /// Others can look into the spool.
     #[error("{}: other users can look into it", .0.display())]
     Open(PathBuf),
@@ -82,6 +92,7 @@ impl Failure for Unsound {
             Unsound::Folder { folder, cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
                 format!("mkdir -p {}", quoted(folder))
             }
+            Unsound::Share { .. } => "name a folder that this user can read, and no link".into(),
             Unsound::Folder { folder, .. } => format!("make {} a folder that this user can write to", folder.display()),
             Unsound::Open(path) => format!("chmod go= {}", quoted(path)),
             Unsound::NoKey(_) => "restore the file from a backup of the spool".into(),
@@ -191,6 +202,12 @@ impl Look<'_> {
             && let Err(cause) = can_write(folder)
         {
             self.found.push(Unsound::Folder { file: file.to_owned(), folder: folder.clone(), cause });
+        }
+        for share in &node.shares {
+            if let Err(error) = real::open_folder(&share.folder) {
+                let (file, folder) = (file.to_owned(), share.folder.clone());
+                self.found.push(Unsound::Share { file, folder, cause: error.cause });
+            }
         }
     }
 

@@ -82,6 +82,22 @@ impl Opened {
     }
 }
 
+#[cfg(test)]
+impl Opened {
+    /// The payload that is sent of it.
+    pub(crate) fn reader(&self) -> durable::Result<Box<dyn Read + Send>> {
+        Ok(self.describe()?.reader)
+    }
+
+    /// All of that; an error in words.
+    pub(crate) fn read_all(&self) -> Result<Vec<u8>, String> {
+        let mut payload = Vec::new();
+        let mut reader = self.reader().map_err(|error| error.to_string())?;
+        reader.read_to_end(&mut payload).map_err(|error| error.to_string())?;
+        Ok(payload)
+    }
+}
+
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Opened {}", self.path.display())
