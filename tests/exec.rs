@@ -286,6 +286,27 @@ fn a_copy_does_not_run_and_the_author_hears_what_came_of_it() {
     assert!(told.contains(" south refused ") && told.contains("broken: exit 1: no"), "{told}");
 }
 
+/// What a command prints goes back, once, and its author sees what it answers.
+#[test]
+fn what_a_command_prints_goes_back_as_a_file() {
+    let yard = Scripts::new(&[
+        ("upper", "reply = true", "tr a-z A-Z; echo 'not this' >&2"),
+        ("fails", "reply = true", "echo no; exit 1"),
+    ]);
+    yard.send(&["-x", "upper"], "hello over there\n");
+    yard.send(&["-x", "fails"], "");
+    yard.toss().fails(65);
+    yard.0.visit("south").ok();
+    let north = yard.0.node("north");
+    let run = north.command(["mb-xfer", "--in"]).arg(&yard.0.stick).run();
+    run.silent();
+    let json: serde_json::Value = serde_json::from_str(&north.run(["mb-toss", "--json"]).ok()).unwrap();
+    assert_eq!((&json["from"], json["re"].as_str().map(str::len)), (&"south".into(), Some(52)));
+    assert_eq!(yard.0.delivered("north", "south", "upper.out").as_deref(), Some(&b"HELLO OVER THERE\n"[..]));
+    assert_eq!(names(&north.spool.join("incoming/south")), ["upper.out"]);
+    yard.south().run(["mb-check"]).fails_quietly(0);
+}
+
 /// Input that does not hold is not seen by the command, however late it fails.
 #[test]
 fn no_command_sees_a_byte_of_input_that_does_not_hold() {

@@ -264,17 +264,24 @@ impl<'a> Batch<'_, 'a> {
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
         let staged = stage.stage(deliver, files, threads)?;
-        if let Some(trace) = &deliver.trace {
-            let came = Came { from: accepted.from.id(), trace: trace.clone(), letter: deliver.id };
-            let (spool, day) = (self.tosser.spool, deliver.letter.end);
-            let kept = paths::keep(spool, day, &accepted.packet, &came, self.run, &mut stage.shared().barrier);
-            if let Err(error) = kept {
-                drop(staged.drop_staged());
-                self.run.leave();
-                return Err(error.into());
-            }
+        if let Err(error) = self.keep_path(accepted, deliver, &mut stage.shared().barrier) {
+            drop(staged.drop_staged());
+            self.run.leave();
+            return Err(error.into());
         }
         Ok(Fate::Staged(staged))
+    }
+
+    /// Writes down how a letter came, where that can be told later. Durable when `barrier` is.
+    pub(super) fn keep_path(
+        &self,
+        accepted: &Accepted,
+        deliver: &Deliver,
+        barrier: &mut Barrier,
+    ) -> durable::Result<()> {
+        let Some(trace) = &deliver.trace else { return Ok(()) };
+        let came = Came { from: accepted.from.id(), trace: trace.clone(), letter: deliver.id };
+        paths::keep(self.tosser.spool, deliver.letter.end, &accepted.packet, &came, self.run, barrier)
     }
 
     /// Of a folder that has waited long the files that are whole with the bodies before the first that is missing. Once for each letter.

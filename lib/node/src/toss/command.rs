@@ -24,6 +24,7 @@ use super::stage::Stage;
 use super::{Event, Tell};
 use crate::config::Handler;
 use crate::exec::{End, Order, Outcome, Take};
+use crate::send::Input;
 
 /// Commands that begin and end together: so many may run once more after a crash.
 const AT_ONCE: usize = 32;
@@ -129,13 +130,19 @@ impl<'a> Batch<'_, 'a> {
             let Some((deliver, handler)) = command_of(&item) else { continue };
             let (packet, count) = (item.packet, claimed.count());
             let verdict = match outcome {
-                Ok(outcome) => self.verdict(handler, count, &outcome),
+                Ok((outcome, printed)) => match self.verdict(handler, count, &outcome) {
+                    Verdict::Good => self.reply(deliver, handler, count, printed),
+                    other => other,
+                },
                 Err(PayloadError::Disk(error)) => Verdict::Later(self.tosser.now, error.to_string()),
                 Err(PayloadError::Refused(refusal)) => Verdict::Bad(refusal.to_string()),
                 Err(PayloadError::Enough) => Verdict::Bad("its input was cut short".into()),
             };
             let fate = match verdict {
                 Verdict::Good => {
+                    if let Some(accepted) = item.accepted.as_deref() {
+                        self.keep_path(accepted, deliver, &mut barrier)?;
+                    }
                     let day = stage.day(deliver.letter.end)?;
                     mark.settle(&day, &deliver.id, self.run)?;
                     barrier.dir(&day);
@@ -166,7 +173,8 @@ impl<'a> Batch<'_, 'a> {
         Ok(())
     }
 
-    fn run_one(&self, ready: &Ready) -> Result<Outcome, PayloadError> {
+    /// What came of a command, and the file in the run's folder that holds what it printed, if that is to go back.
+    fn run_one(&self, ready: &Ready) -> Result<(Outcome, Option<String>), PayloadError> {
         let Ready { item, claimed } = ready;
         let (Some(accepted), Some((deliver, handler))) = (item.accepted.as_deref(), command_of(item)) else {
             return Err(PayloadError::Enough);
@@ -184,7 +192,31 @@ impl<'a> Batch<'_, 'a> {
             }
         };
         let order = order(accepted, deliver, handler, claimed.count());
-        self.tosser.runner.run(&order, &mut feed, &mut |_| Ok(()), self.tosser.stop)
+        let printed = if handler.reply { Some(self.run.create("printed-")?) } else { None };
+        let mut at = 0;
+        let mut print = |bytes: &[u8]| {
+            let Some((_, file)) = &printed else { return Ok(()) };
+            file.write_at(bytes, at)?;
+            at += bytes.len() as u64;
+            Ok(())
+        };
+        let outcome = self.tosser.runner.run(&order, &mut feed, &mut print, self.tosser.stop)?;
+        Ok((outcome, printed.map(|(name, _)| name)))
+    }
+
+    /// What a command has printed goes back to the author, once.
+    fn reply(&self, deliver: &Deliver, handler: &Handler, tries: u32, printed: Option<String>) -> Verdict {
+        let Some(printed) = printed else { return Verdict::Good };
+        let input = Input::Path(self.run.dir().path().join(printed));
+        let name = Some(format!("{}.out", handle_of(deliver)).into_bytes());
+        let why = match self.tosser.send_back(deliver.author, &deliver.id, input, name, self.today.day) {
+            Ok(_) => return Verdict::Good,
+            Err(error) => format!("it has run, and what it printed could not be sent: {error}"),
+        };
+        match handler.retry.after(tries).filter(|_| !handler.once) {
+            Some(secs) => Verdict::Later(self.tosser.now.saturating_add(secs), why),
+            None => Verdict::Bad(why),
+        }
     }
 
     fn verdict(&self, handler: &Handler, tries: u32, outcome: &Outcome) -> Verdict {
@@ -219,7 +251,7 @@ fn command_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Deliver<'a>, &'a Handle
     match &item.accepted.as_deref()?.task {
         Task::Deliver(deliver) => match deliver.how {
             How::Run(handler) => Some((deliver, handler)),
-            How::Place => None,
+            How::Place | How::Answer(_) => None,
         },
         _ => None,
     }

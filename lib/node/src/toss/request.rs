@@ -3,7 +3,6 @@
 
 use mb_spool::barrier::Barrier;
 use mb_spool::durable;
-use mb_spool::paths::{self, Came};
 use mb_spool::seen::{DoneMark, Seen};
 use mb_wire::id::PacketId;
 use mb_wire::letter::Kind;
@@ -55,6 +54,7 @@ impl<'a> Batch<'_, 'a> {
                 }
                 Err(PayloadError::Refused(refusal)) => Fate::Refused(refusal),
                 Err(PayloadError::Disk(error)) => Fate::Failed(error),
+                Err(PayloadError::Enough) => Fate::Left,
             };
             others.push(item);
         }
@@ -71,23 +71,17 @@ impl<'a> Batch<'_, 'a> {
         if stage.look_up(letter.end, id)? == Seen::Done || tosser.sent_back(id)?.is_some() {
             return Ok(Outcome::Before);
         }
-        self.keep_path(accepted, deliver)?;
+        let mut barrier = Barrier::new();
+        self.keep_path(accepted, deliver, &mut barrier)?;
+        barrier.wait()?;
         let input =
             share::find(shares, request, tosser.open).map_err(|error| not_found(error, &author.name, &request.path))?;
-        match tosser.send_back(author, id, input, self.today.day) {
+        match tosser.send_back(author, id, input, None, self.today.day) {
             Ok(packet) => Ok(Outcome::Sent(packet)),
             Err(SendBackError::Send(SendError::Stopped)) => Ok(Outcome::Stopped),
             Err(SendBackError::Send(SendError::Disk(error))) => Err(error.into()),
             Err(error) => Err(Refusal::NoAnswer { why: error.to_string() }.into()),
         }
-    }
-
-    fn keep_path(&self, accepted: &Accepted, deliver: &Deliver) -> durable::Result<()> {
-        let Some(trace) = &deliver.trace else { return Ok(()) };
-        let came = Came { from: accepted.from.id(), trace: trace.clone(), letter: deliver.id };
-        let mut barrier = Barrier::new();
-        paths::keep(self.tosser.spool, deliver.letter.end, &accepted.packet, &came, self.run, &mut barrier)?;
-        barrier.wait()
     }
 }
 

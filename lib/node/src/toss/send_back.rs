@@ -42,21 +42,22 @@ impl Tosser<'_> {
         Ok(record.and_then(|record| record.packets.first().copied()))
     }
 
-    /// Sends `input` to `to` as the answer to its letter `re`, unless that was answered before. Durable on return. In a run
+    /// Sends `input` to `to` as the answer to its letter `re`, by its own name or another, unless that was answered before. Durable on return. In a run
     /// of its own: whatever fails, nothing of it is left to whoever works on.
     pub(super) fn send_back(
         &self,
         to: &KnownNode,
         re: &LetterId,
         input: Input,
+        name: Option<Vec<u8>>,
         today: u32,
     ) -> Result<PacketId, SendBackError> {
         if let Some(packet) = self.sent_back(re)? {
             return Ok(packet);
         }
-        let mut name = [0; 16];
-        (self.random)(&mut name).map_err(SendError::Random)?;
-        let run = Run::start(self.spool, name)?;
+        let mut run_name = [0; 16];
+        (self.random)(&mut run_name).map_err(SendError::Random)?;
+        let run = Run::start(self.spool, run_name)?;
         let own = self.spool.own();
         let unknown = |word: &str| HomeError::UnknownNode { word: word.into(), near: None };
         let find = |word: &str| self.nodes.named(word).ok_or_else(|| unknown(word));
@@ -74,7 +75,7 @@ impl Tosser<'_> {
             stop: self.stop,
             progress: &|_| {},
         };
-        let sent = sender.send(&[input], &[recipient], &self.answering(re), &run)?;
+        let sent = sender.send(&[input], &[recipient], &Options { name, ..self.answering(re) }, &run)?;
         Ok(sent[0])
     }
 
