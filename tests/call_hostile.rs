@@ -1016,6 +1016,34 @@ fn an_offer_of_what_no_disk_holds_is_refused_and_the_call_goes_on() {
     stage.serves_others(address);
 }
 
+/// Who says that a body has not come there, or that something that it was given whole is not, has its way, and both owners hear of it:
+/// without a word the packet would stay for ever. Threat: 17.
+#[test]
+fn what_is_said_to_be_incomplete_and_should_not_be_is_told() {
+    let stage = Stage::new();
+    let goods = Goods::new(&stage);
+    let (mut listener, address) = listen(&stage.south, &[]);
+    let mut voice = Voice::call(&stage.north, &stage.south, address);
+    until_asked(&mut voice, &goods.big);
+    voice.say(&Message::Lack(goods.big.id(), 0));
+    let refused = voice.hear_until(|message| matches!(message, Message::Refuse(_)));
+    assert_eq!(refused, Message::Refuse(vec![(goods.big.id(), Reason::Incomplete)]));
+    until_refused(&mut voice, &goods.own);
+    voice.say(&Message::Done(Rest::Something)).end();
+    voice.hear_all();
+    listener.wait_for("1 packet not taken over there: not all of it could be had");
+    listener.wait_for("1 packet not taken here: not all of it could be had");
+    assert_eq!(taken(&stage.south, &stage.north), [""; 0]);
+    assert_eq!(waiting(&stage.south, &stage.north).len(), 2);
+    stage.serves_others(address);
+}
+
+/// Refuses as incomplete what was offered to us.
+fn until_refused(voice: &mut Voice, packet: &Packet) {
+    voice.say(&Message::Refuse(vec![(packet.id(), Reason::Incomplete)]));
+    voice.hear_until(|message| matches!(message, Message::Done(_)));
+}
+
 /// A file of limits for one neighbour. Threat: 17.
 #[test]
 fn a_neighbour_may_not_store_more_than_its_share() {

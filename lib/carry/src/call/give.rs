@@ -469,7 +469,10 @@ impl<'a> Give<'a> {
         for (given, reason) in refused {
             self.is_all = false;
             self.left.insert(given.offer.packet);
-            self.not_taken.note(reason);
+            // Of what we do not have all of, that is no surprise.
+            if reason != Reason::Incomplete || !self.incomplete.contains(&given.offer.packet) {
+                self.not_taken.note(reason);
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ impl NotTaken {
     /// That somebody wants only some, or is about to stop, is no failure.
     fn tell(&mut self, is_here: bool, watch: &mut dyn Watch) {
         for (reason, packet_count) in std::mem::take(&mut self.0) {
-            if !matches!(reason, Reason::Unwanted | Reason::Stopping | Reason::Incomplete) {
+            if !matches!(reason, Reason::Unwanted | Reason::Stopping) {
                 watch.failed(CarryError::NotTaken { packet_count, is_here, reason });
             }
         }

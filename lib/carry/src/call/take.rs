@@ -180,7 +180,10 @@ impl<'a> Take<'a> {
 
     fn refuse(&mut self, session: &mut Session, packet: PacketId, reason: Reason) {
         self.has_refused = true;
-        self.not_taken.note(reason);
+        // That not all has come over there is what an eager call is for.
+        if reason != Reason::Incomplete || !self.is_eager {
+            self.not_taken.note(reason);
+        }
         session.refuse(packet, reason);
     }
 
