@@ -285,3 +285,22 @@ fn what_is_said_of_an_announcement_finds_its_way_back() {
     let told = north.run(["mb-stat", &sent]).ok();
     assert!(told.contains(&format!("{sent} way far refused ")), "{told}");
 }
+
+/// What was delivered in part goes when the whole comes: it takes no room from it.
+#[test]
+fn whole_files_of_a_letter_take_no_room_from_the_letter() {
+    let yard = Yard::new(&["north", "far"]);
+    yard.set("far", "north", &format!("[accept]\nmost_bytes = {}", (1u64 << 30) + 90_000));
+    yard.world.write("tree/a", noise(11, 60_000));
+    fs::File::create(yard.world.path("tree/hole")).unwrap().set_len(1 << 30).unwrap();
+    let send = yard.node("north").command(["mb-send", "--compress", "always", "-t", "far"]);
+    let id = send.arg(yard.world.path("tree")).run().ok().trim().to_owned();
+    let far = yard.node("far");
+    come(&yard, ("north", "far"), &[id.clone(), format!("{id}.0")]);
+    far.run(["mb-toss"]).silent();
+    minutes_pass(far, 16);
+    assert!(far.run(["mb-toss"]).stderr().contains("partial"));
+    come(&yard, ("north", "far"), &[format!("{id}.1")]);
+    far.run(["mb-toss"]).ok();
+    assert_eq!(names(&far.spool.join("incoming/north")), ["tree"]);
+}

@@ -1,7 +1,7 @@
 //! Stage: where a letter goes, and its payload under a name that nobody looks at yet.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -65,12 +65,14 @@ impl Stage<'_> {
             return Err(Refusal::NoFiles(deliver.author.name.clone()).into());
         };
         let (target, mut wanted) = self.target(deliver.author, meta)?;
-        self.check_room(&target, deliver.author, &deliver.letter)?;
         let staged = staged_name(self.run);
         let bodies = Bodies { letter: &deliver.letter, files: bodies, veils: deliver.veils.as_ref(), threads };
-        let mut id = deliver.id;
+        let (mut id, part) = (deliver.id, partial::name(&wanted, &deliver.id));
         if bodies.is_part() {
-            (wanted, id) = (partial::name(&wanted, &id), partial::id(&id));
+            (wanted, id) = (part, partial::id(&id));
+            self.check_room(&target, deliver.author, &deliver.letter, None)?;
+        } else {
+            self.check_room(&target, deliver.author, &deliver.letter, Some(&part))?;
         }
         let mut barrier = Barrier::new();
         let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
@@ -189,12 +191,21 @@ impl Stage<'_> {
         Ok(self.shared().folders.entry(author.name.clone()).or_insert(folder).clone())
     }
 
-    fn check_room(&self, target: &Target, author: &KnownNode, letter: &Letter) -> Result<(), PayloadError> {
+    /// `goes`: a folder in the target, if it is there, whose files go when the letter comes.
+    fn check_room(
+        &self,
+        target: &Target,
+        author: &KnownNode,
+        letter: &Letter,
+        goes: Option<&OsStr>,
+    ) -> Result<(), PayloadError> {
         let len = letter.payload_len();
         let folder = || target.path.display().to_string();
         if let Some(most) = author.accept.most_bytes {
             let (_, top) = self.folder(author)?;
-            if bytes_in(&top, MOST_DEPTH)?.saturating_add(len) > most {
+            let part = goes.and_then(|name| target.dir.open_dir(name).ok());
+            let part_len = part.map_or(Ok(0), |part| bytes_in(&part, MOST_DEPTH))?;
+            if bytes_in(&top, MOST_DEPTH)?.saturating_sub(part_len).saturating_add(len) > most {
                 return Err(Refusal::FolderFull { folder: folder(), most }.into());
             }
         }
