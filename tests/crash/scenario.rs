@@ -104,7 +104,7 @@ const FILES: &[&str] = &["small.txt", "big.bin", "folder"];
 const BOTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES), ("east/in", FILES)];
 const TO_SOUTH: &[(&str, &[&str])] = &[("south/spool/incoming/north", FILES)];
 const SMALL_AND_BIG: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt", "big.bin"])];
-const FROM_SOUTH: &[(&str, &[&str])] = &[("north/spool/incoming/south", &["small.txt", "big.bin"])];
+const FROM_SOUTH: &[(&str, &[&str])] = &[("north/spool/incoming/south", &["big.bin"])];
 const SMALL: &[(&str, &[&str])] = &[("south/spool/incoming/north", &["small.txt"])];
 
 const SEND: &[&str] = &[
@@ -189,8 +189,7 @@ const SEND_BRIEFLY: &[&str] = &[
     "@/files/small.txt",
     "@/files/big.bin",
 ];
-const ASK_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "-r", "small.txt", "-o", "small.txt"];
-const ASK_BIG: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "-r", "big.bin"];
+const ASK: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "-r", "big.bin", "-o", "big.bin"];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -303,8 +302,7 @@ pub fn all() -> Vec<Scenario> {
             ..story(
                 "asked for and answered",
                 vec![
-                    all_or_nothing("north", ASK_SMALL),
-                    then("north", ASK_BIG),
+                    all_or_nothing("north", ASK),
                     then("north", OUT),
                     then("south", IN),
                     tried("south", TOSS),
