@@ -68,7 +68,8 @@ test:
 
 # Tools of the tests: command:package.
 TOOLS := strace:strace mandoc:mandoc mount.exfat-fuse:exfat-fuse mkfs.exfat:exfatprogs mcopy:mtools \
-	mkfs.vfat:dosfstools mkfs.ext4:e2fsprogs rsync:rsync ssh:openssh-client sshd:openssh-server systemd-analyze:systemd
+	mkfs.vfat:dosfstools mkfs.ext4:e2fsprogs rsync:rsync ssh:openssh-client sshd:openssh-server systemd-analyze:systemd \
+	git:git make:make tar:tar diff:diffutils shellcheck:shellcheck
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .PHONY: test-deps
