@@ -546,7 +546,8 @@ fn an_outbox_sends_each_file_once_whatever_is_lost() {
     // What cannot be sent leaves nothing that says it was.
     for name in ["new", "new one"] {
         yard.world.write(format!("north/outbox/{name}"), "x");
-        let words = ["-s", "-f", example("Makefile").to_str().unwrap(), "NODE=nowhere"];
+        let makefile = example("Makefile");
+        let words = ["-s", "-f", makefile.to_str().unwrap(), "NODE=nowhere"];
         at(yard.node("north"), "make", &words).run().fails_with(2, "unknown node");
         assert!(!outbox.join(format!("{name}.sent")).exists());
         fs::remove_file(outbox.join(name)).unwrap();
