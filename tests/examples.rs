@@ -254,7 +254,7 @@ fn hostile_addresses_are_refused_at_both_ends() {
 #[test]
 fn a_domain_without_a_node_stops_all_of_it_and_a_sick_map_is_for_later() {
     let post = Post::new();
-    let to = |who: &[&str]| post.sendmail(&[&["-f", "a@n.example"], who].concat(), "x");
+    let to = |who: &[&str]| post.sendmail(&[&["-f", "a@n.example"][..], who].concat(), "x");
     to(&["b@example.org", "b@unknown.example"]).fails_with(68, "b@unknown.example: no node for this domain");
     to(&["b@sub.example"]).fails(68);
     for (map, why) in [
@@ -293,8 +293,8 @@ fn a_second_try_sends_what_is_missing_and_nothing_twice() {
     // Other people, another message, another queue id: another letter. Without any id, each is one.
     post.sendmail(&["-f", "a@n.example", "d@example.org"], message).silent();
     post.sendmail(&words[..4], message.replace("hello", "hallo")).silent();
-    post.sendmail(&[&["-V", "Q1"], &words[..4]].concat(), message).silent();
-    post.sendmail(&[&["-V", "Q1"], &words[..4]].concat(), message).silent();
+    post.sendmail(&[&["-V", "Q1"][..], &words[..4]].concat(), message).silent();
+    post.sendmail(&[&["-V", "Q1"][..], &words[..4]].concat(), message).silent();
     post.sendmail(&words[..4], "no id").silent();
     post.sendmail(&words[..4], "no id").silent();
     assert_eq!(post.waiting("south"), 5);
