@@ -240,7 +240,7 @@ fn hostile_addresses_are_refused_at_both_ends() {
     let other_domain = send(&["a@n.example", "good@example.org", "a@elsewhere.example"]);
     let good = send(&["<>", "good@example.net"]);
     let run = carry(&post.0);
-    assert_eq!(run.code, 1, "{run}");
+    assert_eq!(run.code, 65, "{run}");
     let why = |packet: &str| fs::read_to_string(post.0.node("south").spool.join(format!("bad/{packet}.why"))).unwrap();
     for packet in &sent {
         assert!(why(packet).contains("exit 65"), "{}", why(packet));
@@ -427,7 +427,8 @@ fn a_branch_only_goes_forward() {
     git(&work.here, &["branch", "good", "HEAD"]);
     let good = git(&work.here, &["rev-parse", "good"]);
     let packet = work.send("rewritten");
-    work.arrive("rewritten").fails_with(77, "rewritten, and so left as it was here: refs/heads/main");
+    work.arrive("rewritten")
+        .fails_with(65, "exit 77: git-bundle: rewritten, and so left as it was here: refs/heads/main");
     assert_eq!(work.refs(), format!("{good} refs/heads/good\n{two} refs/heads/main"));
     assert!(work.yard.node("south").spool.join(format!("bad/{packet}.why")).exists());
     let run = work.yard.node("north").command(["mb-send", "-t", "south", "-x", "git"]).stdin("no bundle").run();
@@ -521,7 +522,9 @@ fn an_outbox_sends_each_file_once_whatever_is_lost() {
         return;
     }
     let yard = Yard::new(&["north", "south"]);
-    let make = || at(yard.node("north"), "make", &["-s", "-f", example("Makefile").to_str().unwrap()]).run();
+    let makefile = example("Makefile");
+    let makefile = makefile.to_str().unwrap();
+    let make = || at(yard.node("north"), "make", &["-s", "-f", makefile]).run();
     let contents = [("report.pdf", "one"), ("two words & 'more'", "two"), (".hidden", "no")];
     contents.iter().for_each(|(name, content)| drop(yard.world.write(format!("north/outbox/{name}"), content)));
     make().silent();
@@ -546,8 +549,7 @@ fn an_outbox_sends_each_file_once_whatever_is_lost() {
     // What cannot be sent leaves nothing that says it was.
     for name in ["new", "new one"] {
         yard.world.write(format!("north/outbox/{name}"), "x");
-        let makefile = example("Makefile");
-        let words = ["-s", "-f", makefile.to_str().unwrap(), "NODE=nowhere"];
+        let words = ["-s", "-f", makefile, "NODE=nowhere"];
         at(yard.node("north"), "make", &words).run().fails_with(2, "unknown node");
         assert!(!outbox.join(format!("{name}.sent")).exists());
         fs::remove_file(outbox.join(name)).unwrap();
