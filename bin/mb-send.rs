@@ -40,7 +40,7 @@ struct Args {
     #[arg(last = true, value_name = "ARG", requires = "exec")]
     arguments: Vec<OsString>,
 
-    /// Ask for a file or folder that the node shares with us; PATH/ asks for its list, / for that of all
+    /// Ask for what the node shares with us; PATH/ is a list, / that of all
     #[arg(short, long, value_name = "PATH", conflicts_with_all = ["files", "files_from", "name", "exec", "private", "pad", "copy_self"])]
     request: Option<OsString>,
 

@@ -493,8 +493,8 @@ fn a_typo_in_a_configuration_is_told_with_file_line_and_the_key_that_was_meant()
     fs::write(&file, format!("{good}\n[accept]\nfolderr = \"/x\"\n")).unwrap();
     let place = format!("{}:4:1: accept.folderr: unknown key; did you mean \"folder\"?", file.display());
     north.run(["mb-node", "list"]).fails_with(78, &place);
-    fs::write(&file, format!("{good}[[share]]\nfolder = \"/x\"\n")).unwrap();
-    north.run(["mb-node", "list"]).fails_with(78, "share: not built yet");
+    fs::write(&file, format!("{good}[accept]\ngroup = \"x\"\n")).unwrap();
+    north.run(["mb-node", "list"]).fails_with(78, "accept.group: not built yet");
     fs::write(&file, good).unwrap();
     let config = north.config.join("config.toml");
     fs::write(&config, "name = \"north\"\nstrangers = \"/x\"\n").unwrap();
