@@ -136,7 +136,6 @@ const EXAMPLES: &str = "\
 Examples:
   mb-send -t south report.pdf                 it keeps its name
   mb-send -t south:reports/ -t east *.pdf     one body each, for two nodes
-  tar c src | mb-send -t south:src.tar -      standard input, of any length
   mb-send --via hub,sat -t far report.pdf     by way of hub, then sat
   mb-send --once $@ -t south: $< >$@          in a makefile: sent once
   tar c src | mb-send -t south -x unpack      for a command that south has configured

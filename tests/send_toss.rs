@@ -526,7 +526,7 @@ fn wrong_usage_is_refused_before_anything_happens() {
     north.run(["mb-send", "-t", "south", "--nice", "0", "file"]).fails(64);
     north.run(["mb-send", "-t", "south", "--ttl", "401", "file"]).fails(64);
     north.run(["mb-send", "-t", "south", "--name", "a", "file", "file"]).fails(64);
-    north.run(["mb-send", "-t", "south", "-x", "handle"]).fails(64);
+    north.run(["mb-send", "-t", "south", "-x", "han/dle"]).fails(64);
     north.run(["mb-send", "-t", "south", "--via", "east", "file"]).fails_with(67, "unknown node \"east\"");
     north.run(["mb-send", "-t", "south", "--via", "south", "file"]).fails_with(64, "that is where the way leads");
     north.run(["mb-send", "-t", "south", "--via", "north", "file"]).fails_with(64, "that is this node itself");
