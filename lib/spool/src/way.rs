@@ -2,7 +2,7 @@
 //! that reports find their way back. Of onions only if they are ours: their relays hear nothing (`replies.rs`).
 //!
 //! `PKT` is a record; `PKT.n`, of a packet of ours, the newest receipt by its hop of number n, and of somebody else's, a report that was
-//! passed on, or, of number [`STALLED`], nothing but that its author was told that it stalls. `self/handed/PKT` says that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
+//! passed on, or, of number 33, nothing but that its author was told that it stalls. `self/handed/PKT` says that a relayed packet has left, until its neighbour is told. What is lost of all this is a receipt, never a packet.
 
 use mb_wire::hash::Label;
 use mb_wire::id::{Mark, NodeId, PacketId};

@@ -2,7 +2,6 @@
 //! run at most once never runs twice.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -52,7 +51,7 @@ fn known(north: &Actor, once: bool) -> KnownNode {
 const SMALL: &[u8] = b"small";
 
 fn large() -> Vec<u8> {
-    std::io::repeat(7).take(40_000).bytes().map(Result::unwrap).collect()
+    vec![7; 40_000]
 }
 
 /// The files of two packets for the command, one with a body.
