@@ -68,11 +68,10 @@ impl Stage<'_> {
         let staged = staged_name(self.run);
         let bodies = Bodies { letter: &deliver.letter, files: bodies, veils: deliver.veils.as_ref(), threads };
         let (mut id, part) = (deliver.id, partial::name(&wanted, &deliver.id));
+        let goes = (!bodies.is_part()).then_some(&*part);
+        self.check_room(&target, deliver.author, &deliver.letter, goes)?;
         if bodies.is_part() {
             (wanted, id) = (part, partial::id(&id));
-            self.check_room(&target, deliver.author, &deliver.letter, None)?;
-        } else {
-            self.check_room(&target, deliver.author, &deliver.letter, Some(&part))?;
         }
         let mut barrier = Barrier::new();
         let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
