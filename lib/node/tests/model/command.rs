@@ -113,7 +113,14 @@ fn a_power_cut_at_any_step_of_a_command_runs_it_at_least_once_or_at_most_once() 
                     }
                     if bad == 0 {
                         assert_clean(&after, &folder_of(&known), &what);
-                        assert!(!after.tree().keys().any(|path| path.to_string_lossy().contains("/exec/")), "{what}");
+                        // A power cut can keep the tries of a letter and take its packet; the next day they go.
+                        let done = self::ended(&after);
+                        let is_left = |path: &&std::path::PathBuf| path.to_string_lossy().contains("/exec/");
+                        let tree = after.tree();
+                        let is_known = |path: &std::path::PathBuf| {
+                            done.contains(&path.file_name().unwrap().to_string_lossy().into_owned())
+                        };
+                        assert!(tree.keys().filter(is_left).all(is_known), "{what}\n{}", after.dump());
                     }
                     before.is_cut()
                 });
