@@ -158,7 +158,7 @@ fn what_fails_for_now_is_tried_again_and_what_fails_for_good_goes_to_bad() {
             "cat >/dev/null; echo \"$MB_TRY\" >>busy; [ \"$MB_TRY\" = 3 ] || { echo 'no room' >&2; exit 75; }",
         ),
         ("killed", "", "echo \"$MB_TRY\" >>killed; [ \"$MB_TRY\" = 2 ] || kill -9 $$"),
-        ("slow", "seconds = 1", "echo \"$MB_TRY\" >>slow; [ \"$MB_TRY\" = 2 ] || exec sleep 100"),
+        ("slow", "seconds = 1", "echo \"$MB_TRY\" >>slow; [ \"$MB_TRY\" = 2 ] || exec tail -f /dev/null"),
         ("broken", "", "printf 'it is\\n\\033[2Jbroken' >&2; exit 3"),
         ("good", "", "cat >good"),
         ("three", "retry = { first = 10, factor = 1, most = 10, times = 2 }", "echo \"$MB_TRY\" >>three; exit 75"),
@@ -208,12 +208,12 @@ fn what_fails_for_now_is_tried_again_and_what_fails_for_good_goes_to_bad() {
 fn hostile_handlers_hurt_nobody() {
     let yard = Scripts::new(&[
         ("deaf", "", "echo deaf >deaf"),
-        ("closes", "", "exec 0<&-; echo closes >closes; sleep 0.1"),
+        ("closes", "", "exec 0<&-; echo closes >closes"),
         ("floods", "output = 100000", "exec yes"),
         ("whispers", "output = 100000", "exec yes >&2"),
-        ("forks", "", "cat >/dev/null; (trap '' TERM; sleep 1000) & (sleep 1000) & echo forks >forks"),
-        ("leaves", "seconds = 1", "trap '' TERM; while :; do sleep 1000; done"),
-        ("moves", "", "setsid sleep 5; echo moves >moves"),
+        ("forks", "", "cat >/dev/null; (trap '' TERM; tail -f /dev/null) & (tail -f /dev/null) & echo forks >forks"),
+        ("leaves", "seconds = 1", "trap '' TERM; while :; do tail -f /dev/null; done"),
+        ("moves", "", "mkfifo pipe up; setsid sh -c 'echo up >up; read line <pipe' & read line <up; echo moves >moves"),
         ("missing", "", ""),
     ]);
     fs::remove_file(yard.0.world.path("scripts/missing")).unwrap();
@@ -234,6 +234,8 @@ fn hostile_handlers_hurt_nobody() {
         assert_eq!(yard.read(name), format!("{name}\n"));
     }
     assert_eq!(said.lines().count(), 4, "{said}");
+    // What has left its group goes on, and keeps nobody waiting.
+    fs::write(yard.out("pipe"), "end\n").unwrap();
     let why = yard.why(&sent[3]);
     assert!((600..2000).contains(&why.len()), "what it said is cut: {why}");
 }
@@ -244,6 +246,8 @@ fn who_dies_of_a_command_runs_it_again_or_puts_it_aside() {
     let yard = Scripts::new(&[
         ("again", "", "cat >/dev/null; echo \"$MB_LETTER\" >>again; [ \"$MB_TRY\" = 2 ] || kill -9 $PPID"),
         ("once", "once = true", "cat >/dev/null; echo \"$MB_LETTER\" >>once; kill -9 $PPID"),
+        ("dies", "once = true", "echo \"$MB_LETTER\" >>dies; kill -9 $$"),
+        ("busy", "once = true", "[ \"$MB_TRY\" = 2 ] || exit 75; echo \"$MB_LETTER\" >>busy"),
     ]);
     let again = yard.send(&["-x", "again"], "input");
     assert_eq!(yard.toss().code, 137);
@@ -257,6 +261,13 @@ fn who_dies_of_a_command_runs_it_again_or_puts_it_aside() {
     assert!(yard.why(&once).contains("and has no end: nobody knows whether it has run"), "{}", yard.why(&once));
     assert_eq!(yard.read("once").lines().count(), 1);
     yard.toss().silent();
+    // What has been begun and did not say that it has done nothing is not run once more.
+    let (dies, _) = (yard.send(&["-x", "dies"], ""), yard.send(&["-x", "busy"], ""));
+    yard.toss().fails(1);
+    assert!(yard.why(&dies).contains("ended by signal 9"), "{}", yard.why(&dies));
+    hours_pass(yard.south());
+    yard.toss().silent();
+    assert_eq!((yard.read("dies").lines().count(), yard.read("busy").lines().count()), (1, 1));
     assert!(again != once);
     yard.south().run(["mb-check"]).fails_quietly(0);
 }

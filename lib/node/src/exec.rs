@@ -222,7 +222,7 @@ impl<'a> Running<'a> {
     fn write(&mut self, input: &mut &[u8]) -> durable::Result<()> {
         let Some(stdin) = &mut self.stdin else { return Ok(()) };
         match stdin.write(&input[..input.len().min(BLOCK_LEN)]) {
-            Ok(count) => *input = &input[count..],
+            Ok(count) => *input = input.get(count..).unwrap_or_default(),
             Err(cause) => match cause.kind() {
                 ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
                 ErrorKind::BrokenPipe => self.stdin = None,

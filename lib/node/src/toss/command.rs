@@ -134,6 +134,7 @@ impl<'a> Batch<'_, 'a> {
                     Verdict::Good => self.reply(deliver, handler, count, printed),
                     other => other,
                 },
+                Err(PayloadError::Disk(error)) if handler.once => Verdict::Bad(error.to_string()),
                 Err(PayloadError::Disk(error)) => Verdict::Later(self.tosser.now, error.to_string()),
                 Err(PayloadError::Refused(refusal)) => Verdict::Bad(refusal.to_string()),
                 Err(PayloadError::Enough) => Verdict::Bad("its input was cut short".into()),
@@ -213,28 +214,32 @@ impl<'a> Batch<'_, 'a> {
             Ok(_) => return Verdict::Good,
             Err(error) => format!("it has run, and what it printed could not be sent: {error}"),
         };
-        match handler.retry.after(tries).filter(|_| !handler.once) {
+        self.again(handler, tries, !handler.once, why)
+    }
+
+    /// It is tried again in its time, if that can help and may be.
+    fn again(&self, handler: &Handler, tries: u32, may_be: bool, why: String) -> Verdict {
+        match handler.retry.after(tries).filter(|_| may_be) {
             Some(secs) => Verdict::Later(self.tosser.now.saturating_add(secs), why),
             None => Verdict::Bad(why),
         }
     }
 
+    /// What is rather not run than twice is tried again only if it has done nothing, as it says itself or as it never began.
     fn verdict(&self, handler: &Handler, tries: u32, outcome: &Outcome) -> Verdict {
         let (how, may_come_right) = match &outcome.end {
             End::Exited(0) => return Verdict::Good,
             End::Exited(code) => (format!("exit {code}"), *code == TRY_AGAIN),
-            End::Signaled(signal) => (format!("ended by signal {signal}"), true),
-            End::TooLong => (format!("took longer than {} seconds", handler.seconds), true),
+            End::Signaled(signal) => (format!("ended by signal {signal}"), !handler.once),
+            End::TooLong => (format!("took longer than {} seconds", handler.seconds), !handler.once),
             End::TooMuch => (format!("printed more than {} bytes", handler.output), false),
-            End::Stopped => return Verdict::Later(self.tosser.now, "was stopped".into()),
+            End::Stopped if !handler.once => return Verdict::Later(self.tosser.now, "was stopped".into()),
+            End::Stopped => ("was stopped".into(), false),
             End::NotStarted(why) => (format!("could not be started: {why}"), true),
         };
         let said = String::from_utf8_lossy(&outcome.said).trim().to_owned();
         let why = if said.is_empty() { how } else { format!("{how}: {said}") };
-        match handler.retry.after(tries).filter(|_| may_come_right) {
-            Some(secs) => Verdict::Later(self.tosser.now.saturating_add(secs), why),
-            None => Verdict::Bad(why),
-        }
+        self.again(handler, tries, may_come_right, why)
     }
 }
 
