@@ -341,7 +341,7 @@ fn a_command_runs_where_and_with_what_it_is_told_to() {
     let yard = Scripts::new(&[]);
     let folder = yard.0.world.make_dir("where it runs");
     let lines = format!(
-        "[exec.where]\ncommand = [\"/bin/sh\", \"-c\", \"pwd >here; ulimit -n >>here; ulimit -v >>here\"]\nfolder = \"{}\"\nlimits = {{ open_files = 20, memory = \"1 GiB\" }}",
+        "[exec.where]\ncommand = [\"/bin/sh\", \"-c\", \"pwd >here; for of in n v f t; do ulimit -$of >>here; done\"]\nfolder = \"{}\"\nlimits = {{ open_files = 20, memory = \"1 GiB\", file = \"1 MiB\", cpu = 7 }}",
         folder.display()
     );
     yard.0.set("south", "north", &lines);
@@ -350,5 +350,23 @@ fn a_command_runs_where_and_with_what_it_is_told_to() {
     assert!(!folder.join("here").exists());
     let json: serde_json::Value = serde_json::from_str(&yard.south().run(["mb-toss", "--json"]).ok()).unwrap();
     assert_eq!((&json["packet"], &json["handle"], &json["tries"]), (&sent.into(), &"where".into(), &1.into()));
-    assert_eq!(fs::read_to_string(folder.join("here")).unwrap(), format!("{}\n20\n1048576\n", folder.display()));
+    assert_eq!(
+        fs::read_to_string(folder.join("here")).unwrap(),
+        format!("{}\n20\n1048576\n2048\n7\n", folder.display())
+    );
+}
+
+/// Only root can run it as somebody else; its groups go too.
+#[test]
+fn a_command_runs_as_the_user_it_is_told_to() {
+    if !rustix::process::geteuid().is_root() {
+        return common::skip::skip("root");
+    }
+    let yard = Scripts::new(&[]);
+    let lines =
+        "[exec.who]\ncommand = [\"/bin/sh\", \"-c\", \"echo $(id -u) $(id -G) >&2; exit 3\"]\nuid = 65534\ngid = 65534";
+    yard.0.set("south", "north", lines);
+    let sent = yard.send(&["-x", "who"], "");
+    yard.toss().fails(65);
+    assert!(yard.why(&sent).contains("exit 3: 65534 65534"), "{}", yard.why(&sent));
 }

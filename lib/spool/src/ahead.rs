@@ -33,14 +33,6 @@ pub fn put(
     }
 }
 
-/// Whether an envelope for `node` is there.
-pub fn is_there(spool: &Spool, node: &NodeId, packet: &PacketId) -> durable::Result<bool> {
-    match spool.find_queue(node, Queue::Ahead)? {
-        Some(dir) => exists(&*dir, &packet.to_string()),
-        None => Ok(false),
-    }
-}
-
 /// All of it has come: it goes as other packets do.
 pub fn end(spool: &Spool, node: &NodeId, packet: &PacketId, roots: &[Root], run: &Run) -> durable::Result<()> {
     match spool.find_queue(node, Queue::Ahead)? {

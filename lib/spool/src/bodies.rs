@@ -6,10 +6,10 @@
 
 use std::ffi::OsStr;
 
-use mb_wire::id::{PacketId, Root};
+use mb_wire::id::{NodeId, PacketId, Root};
 
 use crate::durable::{self, Dir, DirRef, Kind};
-use crate::layout::{FILE_MODE, Spool};
+use crate::layout::{FILE_MODE, Queue, Spool};
 use crate::names::{Name, body_name};
 use crate::run::{Run, gone};
 
@@ -156,6 +156,14 @@ pub fn remove_packet(spool: &Spool, dir: &DirRef, packet: &PacketId, roots: &[Ro
         sweep_index(spool, root, run)?;
     }
     Ok(())
+}
+
+/// Whether the envelope of `packet` lies in this queue of `node`.
+pub fn is_in_queue(spool: &Spool, node: &NodeId, queue: Queue, packet: &PacketId) -> durable::Result<bool> {
+    match spool.find_queue(node, queue)? {
+        Some(dir) => exists(&*dir, &packet.to_string()),
+        None => Ok(false),
+    }
 }
 
 /// Whether `name` is there.

@@ -9,7 +9,7 @@ use mb_wire::hash::{Label, hash};
 use mb_wire::id::{LetterId, PacketId};
 
 use crate::barrier::Barrier;
-use crate::bodies::exists;
+use crate::bodies::is_in_queue;
 use crate::deliver::name_with;
 use crate::durable::{self, DirRef, Kind};
 use crate::layout::{Queue, Spool};
@@ -71,9 +71,7 @@ pub fn sweep(spool: &Spool) -> durable::Result<()> {
 
 fn waits(spool: &Spool, packet: &PacketId) -> durable::Result<bool> {
     for node in spool.nodes()? {
-        if let Some(wait) = spool.find_queue(&node, Queue::Wait)?
-            && exists(&*wait, &packet.to_string())?
-        {
+        if is_in_queue(spool, &node, Queue::Wait, packet)? {
             return Ok(true);
         }
     }

@@ -4,7 +4,7 @@
 use mb_wire::envelope::Prefix;
 use mb_wire::id::{NodeId, PacketId};
 
-use crate::bodies::{exists, link_or_copy, packets};
+use crate::bodies::{is_in_queue, link_or_copy, packets};
 use crate::durable;
 use crate::envelopes;
 use crate::layout::{Queue, Spool};
@@ -41,12 +41,5 @@ pub fn sweep_all(spool: &Spool) -> durable::Result<()> {
 }
 
 fn is_here(spool: &Spool, next: &NodeId, packet: &PacketId) -> durable::Result<bool> {
-    for queue in [Queue::Tx, Queue::Sent] {
-        if let Some(dir) = spool.find_queue(next, queue)?
-            && exists(&*dir, &packet.to_string())?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(is_in_queue(spool, next, Queue::Tx, packet)? || is_in_queue(spool, next, Queue::Sent, packet)?)
 }

@@ -3,6 +3,8 @@
 //!
 //! Whoever dies in between leaves a try that has begun and has no end: nobody knows whether the command ran.
 
+use std::collections::HashMap;
+
 use mb_wire::hash::Label;
 use mb_wire::id::{LetterId, PacketId};
 
@@ -182,20 +184,17 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// What is known of the tries of the letter that `packet` brought. Reads all records: for people.
-pub fn of_packet(spool: &Spool, packet: &PacketId) -> durable::Result<Option<Tries>> {
-    let Some(dir) = spool.find(&["self", EXEC])? else { return Ok(None) };
+/// What is known of all tries, by the packets that brought the letters. For people.
+pub fn by_packet(spool: &Spool) -> durable::Result<HashMap<PacketId, Tries>> {
+    let mut found = HashMap::new();
+    let Some(dir) = spool.find(&["self", EXEC])? else { return Ok(found) };
     for entry in dir.list()? {
         let name = entry?.name;
-        let known = match name.to_str() {
-            Some(name) => record::read(&dir, name, MOST_LEN)?.and_then(|bytes| Tries::from_bytes(&bytes)),
-            None => None,
-        };
-        if let Some(tries) = known.filter(|tries| tries.packet == *packet) {
-            return Ok(Some(tries));
-        }
+        let Some(name) = name.to_str() else { continue };
+        let known = record::read(&dir, name, MOST_LEN)?.and_then(|bytes| Tries::from_bytes(&bytes));
+        found.extend(known.map(|tries| (tries.packet, tries)));
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Forgets the tries of a letter that is settled.

@@ -73,6 +73,8 @@ pub enum Note {
 
 /// Tells what waits in a spool, as far as it is asked for. Packets in `bad/` are told one by one, since each has a reason.
 pub fn in_spool(spool: &Spool, asked: &Asked, tell: &mut dyn FnMut(Row)) -> durable::Result<()> {
+    // Read at once, and only if a packet that waits is told by itself.
+    let mut tries = None;
     for_each_place(spool, |place, dir| {
         let (queue, node) = (place.word(), place.node());
         let mut one = |waiting: Waiting| {
@@ -80,7 +82,12 @@ pub fn in_spool(spool: &Spool, asked: &Asked, tell: &mut dyn FnMut(Row)) -> dura
                 Place::Bad => bad::why(&dir, &waiting.packet)?.map(Note::Why),
                 Place::Wait(_) => match partial::find(spool, &waiting.packet)? {
                     Some(path) => Some(Note::Partial(path)),
-                    None => tries::of_packet(spool, &waiting.packet)?.map(Note::Tried),
+                    None => {
+                        if tries.is_none() {
+                            tries = Some(tries::by_packet(spool)?);
+                        }
+                        tries.as_ref().and_then(|tries| tries.get(&waiting.packet)).cloned().map(Note::Tried)
+                    }
                 },
                 _ => None,
             };

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use mb_spool::bodies::{exists, link_from_index, link_or_copy};
+use mb_spool::bodies::{is_in_queue, link_from_index, link_or_copy};
 use mb_spool::durable::{self, DirRef, FileRef, Lock, LockGuard};
 use mb_spool::land::Landing;
 use mb_spool::layout::{PART, Queue, Spool};
@@ -333,10 +333,7 @@ impl<'a> Take<'a> {
 
     /// Whether a packet waits here for its bodies.
     fn waits(&self, packet: &PacketId) -> durable::Result<bool> {
-        match self.spool.find_queue(&self.peer, Queue::Wait)? {
-            Some(wait) => exists(&*wait, &packet.to_string()),
-            None => Ok(false),
-        }
+        is_in_queue(self.spool, &self.peer, Queue::Wait, packet)
     }
 
     /// The other side does not have a body that `packet` lists: others may bring it, this packet does not come whole.

@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use mb_spool::bad::Condemned;
 use mb_spool::barrier::Barrier;
 use mb_spool::blocks::for_each_block;
-use mb_spool::bodies::{link_from_index, remove_packet};
+use mb_spool::bodies::{is_in_queue, link_from_index, remove_packet};
 use mb_spool::class::{Class, Failure};
 use mb_spool::day::Today;
 use mb_spool::deliver::{Delivery, FreeNames};
 use mb_spool::durable::{self, FileRef, Lock, LockGuard};
 use mb_spool::envelopes::{self, Read};
+use mb_spool::layout::Queue;
 use mb_spool::names::body_name;
 use mb_spool::partial;
 use mb_spool::paths::{self, Came};
@@ -598,7 +599,7 @@ impl<'a> Batch<'_, 'a> {
     pub(super) fn admits(&self, accepted: &Accepted) -> durable::Result<bool> {
         let (spool, from) = (self.tosser.spool, accepted.from);
         Ok(self.source.is_wait
-            || wait::is_waiting(spool, &from.id(), &accepted.packet)?
+            || is_in_queue(spool, &from.id(), Queue::Wait, &accepted.packet)?
             || self.charges.admit(spool, from, &accepted.bodies)?)
     }
 

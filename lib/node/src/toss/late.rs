@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mb_spool::bad::{self, Condemned};
-use mb_spool::bodies::exists;
+use mb_spool::bodies::is_in_queue;
 use mb_spool::class::{Class, Failure};
 use mb_spool::date::day_text;
 use mb_spool::durable::{self, DirRef, Kind, Lock, LockGuard};
@@ -126,10 +126,7 @@ impl Waiting<'_, '_, '_> {
         if way::is_stalled(way, packet)? || self.asked(packet)?.is_none() {
             return Ok(false);
         }
-        match self.job.tosser.spool.find_queue(&self.node, Queue::Sent)? {
-            Some(sent) => Ok(!exists(&*sent, &packet.to_string())?),
-            None => Ok(true),
-        }
+        Ok(!is_in_queue(self.job.tosser.spool, &self.node, Queue::Sent, packet)?)
     }
 
     /// Whether another road is still open for it.

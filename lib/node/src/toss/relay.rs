@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mb_spool::barrier::Barrier;
 use mb_spool::blocks::for_each_block;
+use mb_spool::bodies::is_in_queue;
 use mb_spool::durable::{self, FileRef};
 use mb_spool::layout::Queue;
 use mb_spool::names::body_name;
@@ -215,7 +216,7 @@ impl<'a> Batch<'_, 'a> {
         // What is refused is so when it goes on.
         let Ok(envelope) = relay.wrap(self.tosser.secrets, &accepted.bodies, 0) else { return Ok(()) };
         let (next, became) = (relay.next.id(), packet_id(&envelope));
-        if !ahead::is_there(spool, &next, &became)? {
+        if !is_in_queue(spool, &next, Queue::Ahead, &became)? {
             self.note_way(item, &became)?;
         }
         let bodies = (&wait, &accepted.packet, accepted.bodies.len());

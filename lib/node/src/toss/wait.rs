@@ -123,14 +123,6 @@ pub fn put(
     Ok(())
 }
 
-/// Whether a packet of the neighbour waits.
-pub fn is_waiting(spool: &Spool, neighbour: &NodeId, packet: &PacketId) -> durable::Result<bool> {
-    match spool.find_queue(neighbour, Queue::Wait)? {
-        Some(wait) => exists(&*wait, &packet.to_string()),
-        None => Ok(false),
-    }
-}
-
 /// Removes a waiting packet that was delivered from elsewhere.
 pub fn remove(spool: &Spool, neighbour: &NodeId, packet: &PacketId, roots: &[Root], run: &Run) -> durable::Result<()> {
     match spool.find_queue(neighbour, Queue::Wait)? {
