@@ -173,7 +173,9 @@ fn look(found: &Found, known: &Known, program: &Program) -> Result<(View, Option
     let (view, is_ours) = show::clear(&found.file, known, own).map_err(|error| damaged(found, error))?;
     let (Some(home), Some(own), true) = (known.home(), own, is_ours) else { return Ok((view, None)) };
     let keys = ExchangeKeys::load(&program.spool(home)?, &program.unlock(home)?)?;
-    show::opened(&found.file, &Reader { own, nodes: known, keys: &keys }).map_err(|error| damaged(found, error))
+    let area_secrets = &home.area_secrets()?;
+    show::opened(&found.file, &Reader { own, nodes: known, keys: &keys, area_secrets })
+        .map_err(|error| damaged(found, error))
 }
 
 fn print_payload(found: &Found, readable: &Readable, program: &mut Program) -> Result<(), Failed> {

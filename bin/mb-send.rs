@@ -1,17 +1,20 @@
 //! mb-send: files, folders and standard input, to one or many nodes.
 
-use clap::{Parser, ValueEnum};
+use clap::{ArgMatches, Parser, ValueEnum};
 use mb_cli::age::parse_age;
 use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
 use mb_node::config::KnownNode;
-use mb_node::home::Home;
-use mb_node::send::{Compress, Errand, Input, Onion, Options, Place, Recipient, SendError, Sender, split_list};
+use mb_node::home::{AreaSecrets, Home};
+use mb_node::send::{
+    Compress, Errand, Input, Onion, Options, Place, Posting, Recipient, SendError, Sender, split_list,
+};
 use mb_node::toss::{Event, Scope};
 use mb_node::way::{relays, roads};
 use mb_spool::day;
 use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
+use mb_wire::id::MsgHash;
 use mb_wire::letter::{ARGUMENTS_LEN_MOST, ARGUMENTS_MOST, Argument, ExecMeta, RequestMeta, check_handle};
 use mb_wire::route::HOLD_MOST;
 use std::ffi::{OsStr, OsString};
@@ -29,8 +32,20 @@ struct Args {
     files: Vec<PathBuf>,
 
     /// To whom; PATH/ is a folder at the other end, PATH a new name
-    #[arg(short, long, value_name = "NODE[:PATH]", required = true)]
+    #[arg(short, long, value_name = "NODE[:PATH]", required_unless_present = "area")]
     to: Vec<OsString>,
+
+    /// To all who read this area
+    #[arg(short, long, value_name = "AREA[:PATH]", conflicts_with_all = ["request", "via", "onion", "receipt", "trace"])]
+    area: Vec<OsString>,
+
+    /// The message of the area that it answers, as mb-area read names it
+    #[arg(long, value_name = "MESSAGE", requires = "area")]
+    re: Option<MsgHash>,
+
+    /// The nodes and areas in the order in which they were typed.
+    #[arg(skip)]
+    order: Vec<(usize, Whom)>,
 
     /// Standard input is for this command over there, with the ARGs behind --
     #[arg(short = 'x', long, value_name = "HANDLE", conflicts_with_all = ["files", "files_from", "name"])]
@@ -124,6 +139,13 @@ struct Args {
     common: Common,
 }
 
+/// `-t` or `-a`, by its number among these.
+#[derive(Clone, Copy)]
+enum Whom {
+    To(usize),
+    Area(usize),
+}
+
 #[derive(ValueEnum, Clone, Copy)]
 enum CompressWhen {
     /// When it pays
@@ -145,6 +167,14 @@ impl Arguments for Args {
     fn common(&self) -> &Common {
         &self.common
     }
+
+    fn see(&mut self, matches: &ArgMatches) {
+        let places = |id| matches.indices_of(id).into_iter().flatten().enumerate();
+        let to = places("to").map(|(number, place)| (place, Whom::To(number)));
+        let area = places("area").map(|(number, place)| (place, Whom::Area(number)));
+        self.order = to.chain(area).collect();
+        self.order.sort_unstable_by_key(|(place, _)| *place);
+    }
 }
 
 fn main() -> ExitCode {
@@ -163,7 +193,8 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let errand = errand(&args)?;
     let home = program.home()?;
     let inputs = inputs(&args)?;
-    let recipients = recipients(&args, &home, inputs.len())?;
+    let area_secrets = if args.area.is_empty() { AreaSecrets::default() } else { home.area_secrets()? };
+    let recipients = recipients(&args, &home, &area_secrets, inputs.len())?;
     if args.dry_run {
         say_what_would_be_sent(program, &args, &inputs, &recipients);
         return Ok(());
@@ -311,9 +342,17 @@ fn usage(line: &str) -> Failed {
     Complaint::new(Class::Usage, line).into()
 }
 
-fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec<Recipient<'a>>, Failed> {
-    let mut recipients =
-        args.to.iter().map(|words| recipient(words, &args.via, home)).collect::<Result<Vec<_>, _>>()?;
+fn recipients<'a>(
+    args: &Args,
+    home: &'a Home,
+    area_secrets: &'a AreaSecrets,
+    input_count: usize,
+) -> Result<Vec<Recipient<'a>>, Failed> {
+    let recipient = |(_, whom): &(usize, Whom)| match whom {
+        Whom::To(number) => recipient(&args.to[*number], &args.via, home),
+        Whom::Area(number) => area_recipient(&args.area[*number], args.re, home, area_secrets),
+    };
+    let mut recipients = args.order.iter().map(recipient).collect::<Result<Vec<_>, _>>()?;
     if input_count > 1 && recipients.iter().any(|to| matches!(to.place, Place::As(_))) {
         return Err(usage("several FILEs cannot have one name: end the PATH with /"));
     }
@@ -336,26 +375,50 @@ fn recipients<'a>(args: &Args, home: &'a Home, input_count: usize) -> Result<Vec
             others: Vec::new(),
             words: "--copy-self".into(),
             place: Place::Keep,
+            area: None,
         });
     }
     Ok(recipients)
 }
 
 fn recipient<'a>(words: &OsStr, via: &[String], home: &'a Home) -> Result<Recipient<'a>, Failed> {
+    let (node, place) = name_and_place(words, "PATH is relative to the other node's folder for us")?;
+    let node = home.node(&node)?;
+    let mut ways = ways(node, via, home)?.into_iter();
+    let via = ways.next().unwrap_or_default();
+    let words = words.to_string_lossy().into_owned();
+    Ok(Recipient { node, via, others: ways.collect(), words, place, area: None })
+}
+
+/// A message of an area, which goes to ourselves first.
+fn area_recipient<'a>(
+    words: &OsStr,
+    re: Option<MsgHash>,
+    home: &'a Home,
+    secrets: &'a AreaSecrets,
+) -> Result<Recipient<'a>, Failed> {
+    let (name, place) = name_and_place(words, "PATH is relative to the area's folder at each reader")?;
+    let area = home.area(&name)?;
+    let post = secrets.post(&area.id()).ok_or_else(|| {
+        let line = format!("area \"{}\": this node may not write in it", area.name);
+        Complaint::new(Class::Refused, line).with_remedy("ask its owner for mb-area card --writer, and mb-area join it")
+    })?;
+    let words = format!("-a {}", words.to_string_lossy());
+    let (node, area) = (home.itself(), Some(Posting { area, post, re }));
+    Ok(Recipient { node, via: Vec::new(), others: Vec::new(), words, place, area })
+}
+
+/// What `NAME[:PATH]` says.
+fn name_and_place(words: &OsStr, remedy: &str) -> Result<(String, Place), Failed> {
     let bytes = words.as_bytes();
-    let (node, path) = match bytes.iter().position(|byte| *byte == b':') {
+    let (name, path) = match bytes.iter().position(|byte| *byte == b':') {
         Some(colon) => (&bytes[..colon], &bytes[colon + 1..]),
         None => (bytes, &b""[..]),
     };
-    let shown = words.to_string_lossy();
     let place = Place::parse(path).map_err(|cause| {
-        Complaint::new(Class::Usage, format!("{shown}: {cause}"))
-            .with_remedy("PATH is relative to the other node's folder for us")
+        Complaint::new(Class::Usage, format!("{}: {cause}", words.to_string_lossy())).with_remedy(remedy)
     })?;
-    let node = home.node(&String::from_utf8_lossy(node))?;
-    let mut ways = ways(node, via, home)?.into_iter();
-    let via = ways.next().unwrap_or_default();
-    Ok(Recipient { node, via, others: ways.collect(), words: shown.into_owned(), place })
+    Ok((String::from_utf8_lossy(name).into_owned(), place))
 }
 
 /// The relays of each way to `node`, in their order: those of `--via`, else of the node's roads. To ourselves nothing goes by

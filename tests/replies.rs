@@ -443,7 +443,7 @@ fn a_way_back_that_ends_later_than_anything_may_is_not_taken() {
         let meta =
             FileMeta { re: None, form: Form::Plain, mode: 0o644, path: format!("f{salt}").into_bytes(), mtime: (0, 0) };
         let letter = Letter {
-            to: address(far).id,
+            to: address(far).id.into(),
             end,
             kind: Kind::File(meta),
             salt: [salt; 16],

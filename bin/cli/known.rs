@@ -1,10 +1,10 @@
 //! Nodes by name, where a configuration is at hand; a stick can be looked at without one.
 
 use crate::{Class, Complaint, Failed, Program, env};
-use mb_node::config::KnownNode;
+use mb_node::config::{KnownArea, KnownNode};
 use mb_node::home::{Home, HomeError};
 use mb_node::toss::Nodes;
-use mb_wire::id::NodeId;
+use mb_wire::id::{AreaId, NodeId};
 
 /// The nodes that we know, which may be none.
 pub struct Known(Option<Home>);
@@ -57,5 +57,9 @@ impl Nodes for Known {
 
     fn named(&self, name: &str) -> Option<&KnownNode> {
         self.0.as_ref().and_then(|home| home.node(name).ok())
+    }
+
+    fn area(&self, id: &AreaId) -> Option<&KnownArea> {
+        self.0.as_ref().and_then(|home| home.area_by_id(id))
     }
 }

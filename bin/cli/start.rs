@@ -3,7 +3,7 @@
 use crate::program::{tell, tell_remedy};
 use crate::{Common, Failed, Program, completions, exit};
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, Parser};
 use mb_spool::class::{Class, Failure};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
@@ -17,6 +17,9 @@ const HELP: &str = "{usage-heading} {usage}\n\n{about}\n\n{all-args}{after-help}
 pub trait Arguments: Parser {
     /// The options in common among them.
     fn common(&self) -> &Common;
+
+    /// Takes from what clap found what its own types do not tell: in which order options of several kinds stood.
+    fn see(&mut self, _matches: &ArgMatches) {}
 }
 
 /// Runs a program: parses its arguments, does `work`, tells what failed. Wrong usage is 64, a panic 70.
@@ -28,7 +31,11 @@ pub fn main<A: Arguments>(work: fn(A, &mut Program) -> Result<(), Failed>) -> Ex
     let name: &'static str = String::leak(command.get_name().to_owned());
     hide_memory();
     hook_panics(name);
-    let parsed = command.try_get_matches().and_then(|matches| A::from_arg_matches(&matches));
+    let parsed = command.try_get_matches().and_then(|matches| {
+        let mut arguments = A::from_arg_matches(&matches)?;
+        arguments.see(&matches);
+        Ok(arguments)
+    });
     let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return ExitCode::from(tell_usage(name, &error)),

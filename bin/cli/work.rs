@@ -41,6 +41,7 @@ impl Program {
         told: &mut dyn FnMut(&mut Program, Event),
     ) -> Result<(), Failed> {
         let keys = ExchangeKeys::load(spool, secrets)?;
+        let area_secrets = home.area_secrets()?;
         let spool_path = std::path::absolute(spool.root().path()).map_err(absolute_failed)?;
         let tosser = Tosser {
             spool,
@@ -48,6 +49,7 @@ impl Program {
             nodes: home,
             secrets,
             keys: &keys,
+            area_secrets: &area_secrets,
             open: &real::open_folder,
             now: now_secs(),
             reserve: home.config().reserve,

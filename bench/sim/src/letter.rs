@@ -104,7 +104,7 @@ fn letter(
         codec: Codec::Plain,
     };
     Letter {
-        to: net.nodes[*way.last().expect("a hop")].address.id,
+        to: net.nodes[*way.last().expect("a hop")].address.id.into(),
         end: END,
         kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: random.bytes(),

@@ -1,5 +1,7 @@
 //! Nodes: each calls a few neighbours, and knows the cards of all.
 
+use mb_node::config::KnownArea;
+use mb_wire::id::AreaId;
 use std::collections::{BTreeMap, VecDeque};
 
 use mb_node::config::KnownNode;
@@ -37,6 +39,10 @@ impl Nodes for Net {
 
     fn named(&self, name: &str) -> Option<&KnownNode> {
         self.known.values().map(|(_, node)| node).find(|node| node.name == name)
+    }
+
+    fn area(&self, _: &AreaId) -> Option<&KnownArea> {
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rounds: in each, some nodes fail, every node calls all its neighbours, and then tosses what came. So a packet makes one hop
 //! a round at best.
 
+use mb_node::home::AreaSecrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::rc::Rc;
@@ -152,8 +153,8 @@ impl World {
     fn toss(&mut self, at: usize, round: usize, figures: &mut Figures) {
         let World { net, places, letters, .. } = self;
         let node = &net.nodes[at];
-        let known =
-            Known { own: node.address.id, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys: &node.keys };
+        let (own, keys, area_secrets) = (node.address.id, &node.keys, &AreaSecrets::default());
+        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys, area_secrets };
         for packet in mem::take(&mut places[at].rx) {
             let sent = &letters[packet.letter];
             let accepted = match decide(packet_id(&packet.envelope), &packet.envelope, &known) {
@@ -170,7 +171,7 @@ impl World {
                     place.rx.push(packet);
                 }
                 Task::Relay(relay) => place.relay(relay, from, &packet, sent, net, at),
-                Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("nobody asked"),
+                Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("nobody asked"),
             }
         }
     }

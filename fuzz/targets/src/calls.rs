@@ -101,7 +101,7 @@ static PACKET: LazyLock<(PacketId, Vec<u8>, BodyName)> = LazyLock::new(|| {
         codec: Codec::Plain,
     };
     let letter = Letter {
-        to: south.id(),
+        to: south.id().into(),
         end: 20_000,
         kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"a".to_vec(), mtime: (7, 8) }),
         salt: [1; 16],

@@ -96,6 +96,15 @@ fn read(opened: Opened) -> Option<EnvelopeError> {
             let _ = letter.verify(&ALICE.identity_key(), &prefix);
             None
         }
+        Ok(Content::Area(message)) => {
+            assert_eq!(message.head.bodies, prefix.bodies);
+            assert!(prefix.end <= message.head.end);
+            let _ = message.verify_post();
+            if let Ok((letter, frame)) = message.open(&EXCHANGE) {
+                let _ = letter.verify(&ALICE.identity_key(), frame);
+            }
+            None
+        }
         Ok(Content::Routed(routed)) => {
             if let Ok(Step::Here(here)) = routed.open(BOB.id(), &EXCHANGE, &prefix) {
                 let _ = here.letter.verify(&ALICE.identity_key(), here.frame);

@@ -130,7 +130,7 @@ fn seal(key: &BodyKey, plain: &[u8]) -> Vec<u8> {
 
 fn letter(bodies: Vec<LetterBody>) -> Letter {
     Letter {
-        to: BOB.id(),
+        to: BOB.id().into(),
         end: 20_090,
         kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: [0; 16],

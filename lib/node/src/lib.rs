@@ -26,5 +26,7 @@ pub mod receipts;
 pub mod complain;
 /// Which known nodes are to be called now.
 pub mod due;
+/// What is kept of an area, for people to read.
+pub mod posts;
 /// A packet, layer by layer, as far as our keys reach.
 pub mod show;

@@ -5,15 +5,19 @@
 
 use mb_spool::class::{Class, Failure};
 use mb_spool::date::{day_text, time_text};
+use mb_wire::area::{AreaError, AreaMessage};
 use mb_wire::envelope::{self, BodyName, Content, EnvelopeError, Prefix};
 use mb_wire::folder::{FolderDecoder, FolderEntry, FolderEvent};
 use mb_wire::id::NodeId;
-use mb_wire::letter::{Codec, ExecMeta, FileMeta, Form, Frame, Kind, Letter, LetterBody, RequestMeta};
+use mb_wire::letter::{
+    Codec, ExecMeta, FileMeta, Form, Frame, Kind, Letter, LetterBody, Reader as LetterReader, RequestMeta,
+};
 use mb_wire::report::{Receipt, Report, Signed};
 use mb_wire::route::{RouteError, Step, Veils};
 use mb_wire::trace::{Path, PathStep, Trace};
 use serde::Serialize;
 
+use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
 use crate::toss::Nodes;
 use crate::toss::decide::Refusal;
@@ -75,10 +79,27 @@ pub struct OpenedView {
     pub confirms: Vec<String>,
     /// What it says of packets of ours.
     pub reports: Vec<ReportView>,
+    /// The area of which it is a message.
+    pub area: Option<AreaView>,
     /// Our slot, where it came by a route.
     pub route: Option<RouteView>,
     /// The letter inside.
     pub letter: Option<LetterView>,
+}
+
+/// A message of an area.
+#[derive(Debug, Serialize)]
+pub struct AreaView {
+    /// Our name for the area, if it has one.
+    pub name: Option<String>,
+    /// Its id.
+    pub id: String,
+    /// The message's name, the same on each node.
+    pub message: String,
+    /// Last day of the message.
+    pub end: String,
+    /// The message that it answers, if we can read that.
+    pub re: Option<String>,
 }
 
 /// Our slot of a route: what is for other hops is sealed to them.
@@ -212,6 +233,8 @@ pub struct Reader<'a> {
     pub nodes: &'a dyn Nodes,
     /// This node's exchange keys.
     pub keys: &'a ExchangeKeys,
+    /// The secrets of areas.
+    pub area_secrets: &'a AreaSecrets,
 }
 
 /// A packet that cannot be shown, because it is damaged or forged.
@@ -284,6 +307,7 @@ impl View {
             ask: opened.ask,
             confirms: Vec::new(),
             reports: Vec::new(),
+            area: None,
             route: None,
             letter: None,
         };
@@ -294,6 +318,15 @@ impl View {
         };
         let (signed, frame, veils) = match opened.verify_hop(&neighbour.card.identity)? {
             Content::Letter(signed) => (signed, Frame::from(&prefix), None),
+            Content::Area(message) => {
+                view.area = Some(AreaView::new(&message, reader.nodes)?);
+                let Some(key) = reader.area_secrets.read(&message.head.area) else {
+                    self.stops = Some("only readers of the area can open the letter".into());
+                    return Ok(None);
+                };
+                let (signed, frame) = message.open(key)?;
+                (signed, frame, None)
+            }
             Content::Confirm(packets) => {
                 view.confirms = packets.iter().map(ToString::to_string).collect();
                 return Ok(None);
@@ -324,12 +357,17 @@ impl View {
         };
         let author = NodeView::new(&signed.author(), reader.nodes);
         let letter = view.letter.insert(LetterView { id: signed.id().to_string(), author, content: None });
-        let Some(author) = reader.nodes.node(&signed.author()) else {
+        // A letter to an area brings what verifies it.
+        let known = reader.nodes.node(&signed.author()).map(|author| author.card.identity);
+        let Some(identity) = signed.card()?.map(|card| card.identity).or(known) else {
             self.stops = Some("the node that wrote the letter is not known here".into());
             return Ok(None);
         };
-        let (_, verified) = signed.verify(&author.card.identity, frame)?;
+        let (_, verified) = signed.verify(&identity, frame)?;
         letter.content = Some(ContentView::new(&verified));
+        if let (Some(area), LetterReader::Area(posted)) = (&mut view.area, &verified.to) {
+            area.re = posted.re.map(|message| message.to_string());
+        }
         Ok(Some(Readable { letter: verified, veils }))
     }
 
@@ -408,6 +446,9 @@ impl OpenedView {
             let [stage, why, time] = [stage, why, time].map(|text| text.as_deref().unwrap_or_default());
             lines.put("receipt", format!("{packet} {stage} {by} {time} {why}").trim_end());
         }
+        if let Some(area) = &self.area {
+            area.put(lines);
+        }
         if let Some(route) = &self.route {
             route.put(lines);
         }
@@ -423,6 +464,26 @@ impl OpenedView {
         for (number, body) in content.bodies.iter().enumerate() {
             lines.put(&format!("range {number}"), format!("{} bytes in {}, {}", body.bytes, body.root, body.codec));
         }
+    }
+}
+
+impl AreaView {
+    fn new(message: &AreaMessage, names: &dyn Nodes) -> Result<AreaView, AreaError> {
+        let (head, hash) = (&message.head, message.verify_post()?);
+        Ok(AreaView {
+            name: names.area(&head.area).map(|area| area.name.clone()),
+            id: head.area.to_string(),
+            message: hash.to_string(),
+            end: day_text(head.end),
+            re: None,
+        })
+    }
+
+    fn put(&self, lines: &mut Lines) {
+        lines.put("area", self.name.as_ref().map_or_else(|| self.id.clone(), |name| format!("{name} {}", self.id)));
+        lines.put("message", &self.message);
+        lines.put("message ends", &self.end);
+        self.re.iter().for_each(|message| lines.put("answers", message));
     }
 }
 
@@ -483,7 +544,8 @@ impl BodyView {
 }
 
 impl ContentView {
-    fn new(letter: &Letter) -> ContentView {
+    /// That of a verified letter.
+    pub fn new(letter: &Letter) -> ContentView {
         ContentView {
             kind: letter.kind.word(),
             time: time_text(i64::try_from(letter.time).unwrap_or(i64::MAX)),

@@ -1,5 +1,8 @@
 //! Decisions about packets under way, whatever a neighbour with good keys makes of them.
 
+use mb_node::config::KnownArea;
+use mb_node::home::AreaSecrets;
+use mb_wire::id::AreaId;
 use std::collections::BTreeMap;
 
 use mb_node::config::KnownNode;
@@ -21,6 +24,7 @@ const END: u32 = TODAY + 90;
 struct Net {
     actors: Vec<Actor>,
     known: BTreeMap<NodeId, KnownNode>,
+    area_secrets: AreaSecrets,
 }
 
 struct Actor {
@@ -37,11 +41,15 @@ impl Nodes for Net {
     fn named(&self, name: &str) -> Option<&KnownNode> {
         self.known.values().find(|node| node.name == name)
     }
+
+    fn area(&self, _: &AreaId) -> Option<&KnownArea> {
+        None
+    }
 }
 
 impl Net {
     fn new(count: u8) -> Net {
-        let mut net = Net { actors: Vec::new(), known: BTreeMap::new() };
+        let mut net = Net { actors: Vec::new(), known: BTreeMap::new(), area_secrets: AreaSecrets::default() };
         for number in 0..count {
             let secrets = NodeSecrets::from_seed(&Seed::from_bytes([number + 1; 32]));
             let exchange = ExchangeSecret::from_random([number + 101; 32]);
@@ -69,7 +77,7 @@ impl Net {
     fn routed_as(&self, hops: &[usize], bodies: &[BodyName], trace: bool, salt: u8) -> Content {
         let author = &self.actors[0].secrets;
         let letter = Letter {
-            to: self.id(*hops.last().expect("a hop")),
+            to: self.id(*hops.last().expect("a hop")).into(),
             end: END,
             kind: Kind::File(FileMeta {
                 re: None,
@@ -143,8 +151,9 @@ impl Net {
     }
 
     fn decide(&self, at: usize, file: &[u8]) -> Decision<'_> {
-        let (own, keys) = (self.id(at), &self.actors[at].keys);
-        decide(packet_id(file), file, &Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys })
+        let (own, keys, area_secrets) = (self.id(at), &self.actors[at].keys, &self.area_secrets);
+        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys, area_secrets };
+        decide(packet_id(file), file, &known)
     }
 }
 
@@ -165,7 +174,9 @@ fn taken(decision: Decision<'_>) -> Accepted<'_> {
 fn tag(accepted: &Accepted) -> SlotTag {
     match &accepted.task {
         Task::Relay(relay) => relay.tag,
-        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("it is for this node"),
+        Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => {
+            panic!("it is for this node")
+        }
     }
 }
 
@@ -254,7 +265,9 @@ fn the_same_packet_goes_on_as_the_same_packet() {
     let content = net.routed(&[1, 2], &[]);
     let made = |decision| match taken(decision).task {
         Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[], 7).expect("it fits"),
-        Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("it is for node 2"),
+        Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => {
+            panic!("it is for node 2")
+        }
     };
     let one = made(net.hand(0, 1, &content, |_| {}));
     assert_eq!(one, made(net.hand(0, 1, &content, |w| (w.nice, w.end) = (1, END - 5))));

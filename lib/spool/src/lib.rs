@@ -39,6 +39,8 @@ pub mod verify;
 pub mod land;
 /// Which letters were delivered, which slots relayed.
 pub mod seen;
+/// Who has which message of an area, and which are kept.
+pub mod areas;
 /// What was handed over and is not confirmed.
 pub mod sent;
 /// What may go before all of it is here.

@@ -193,6 +193,19 @@ impl DoneMark {
         Ok(DoneMark { name })
     }
 
+    /// Gives the mark the name `id` in `dir`, if that is not there. Not durable until the folder is synced.
+    pub fn put(&self, dir: &DirRef, id: &impl Display, run: &Run) -> durable::Result<()> {
+        let name = id.to_string();
+        let done = match run.dir().link(self.name.as_ref(), &**dir, name.as_ref()) {
+            Err(error) if error.is_unsupported() => dir.create(name.as_ref(), DONE_MODE).map(drop),
+            other => other,
+        };
+        match done {
+            Err(error) if error.is_taken() => Ok(()),
+            other => other,
+        }
+    }
+
     /// Marks a letter as delivered, over its list, or a slot as relayed. Not durable until the day's folder is synced; until then the list
     /// stands, and the staged name's absence says the same.
     pub fn settle(&self, dir: &DirRef, letter: &impl Display, run: &Run) -> durable::Result<()> {

@@ -11,7 +11,7 @@ use crate::size::NUMBER_MOST;
 use crate::statement::{Statement, StatementError, StatementKind};
 use crate::text::{self, TextError};
 
-const CARD_PREFIX: &str = "mbcard";
+pub(crate) const CARD_PREFIX: &str = "mbcard";
 
 /// Longest card, in bytes.
 pub const CARD_MOST: usize = 600;

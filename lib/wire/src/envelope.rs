@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::area::{AreaError, AreaMessage};
 use crate::body::BodyError;
 use crate::card::SUITE;
 use crate::cbor::{self, CborError, Signed, Version};
@@ -89,6 +90,9 @@ pub enum EnvelopeError {
     /// The route inside breaks a rule.
     #[error(transparent)]
     Route(#[from] RouteError),
+    /// The area message inside breaks a rule.
+    #[error(transparent)]
+    Area(#[from] AreaError),
     /// A confirmation of nothing, or of too much, or with bodies.
     #[error("a confirmation names 1 to {CONFIRM_MOST} packets and lists no bodies")]
     Confirm,
@@ -106,6 +110,8 @@ pub enum EnvelopeError {
 pub enum Content {
     /// A letter for the node that the envelope is for.
     Letter(SignedLetter),
+    /// A message of an area: who may read it, [`AreaMessage::open`] says.
+    Area(Box<AreaMessage>),
     /// A packet under way: what it is here, [`Routed::open`] says.
     Routed(Box<Routed>),
     /// These packets, which the node that the envelope is for handed over, are settled where it comes from: 1 to
@@ -120,6 +126,7 @@ pub enum Content {
 #[serde(rename_all = "lowercase")]
 enum ContentItem {
     Letter(Signed),
+    Area(Box<AreaMessage>),
     Routed(Box<Routed>),
     Confirm(Vec<PacketId>),
     Reports(Vec<Report>),
@@ -129,6 +136,7 @@ impl Content {
     fn check_in(&self, prefix: &Prefix) -> Result<(), EnvelopeError> {
         match self {
             Content::Letter(letter) => Ok(letter.check_in(&prefix.into())?),
+            Content::Area(message) => Ok(message.check_in(prefix)?),
             Content::Routed(routed) => Ok(routed.check()?),
             Content::Confirm(packets) => check_confirm(packets, prefix),
             Content::Reports(reports) => check_reports(reports, prefix),
@@ -143,6 +151,7 @@ impl TryFrom<ContentItem> for Content {
         match item {
             ContentItem::Confirm(packets) => Ok(Content::Confirm(packets)),
             ContentItem::Reports(reports) => Ok(Content::Reports(reports)),
+            ContentItem::Area(message) => Ok(Content::Area(message)),
             ContentItem::Letter(signed) => Ok(Content::Letter(SignedLetter::from_signed(signed)?)),
             ContentItem::Routed(routed) => routed.check().map(|()| Content::Routed(routed)).map_err(Into::into),
         }
@@ -220,7 +229,7 @@ pub fn wrap(node: &NodeSecrets, wrap: &Wrap) -> Result<Vec<u8>, EnvelopeError> {
     let core = wrap.core();
     let content = cbor::encode_secret(wrap.content);
     let coins = wrap.coins(node, &cbor::encode(&core), &content);
-    let agreement = Agreement::new(&coins, Context::Envelope, wrap.to)?;
+    let agreement = Agreement::new(&coins, Context::Envelope, wrap.to.id.as_bytes(), &wrap.to.exchange)?;
     let mut head = cbor::bytes_item(&cbor::encode(&core.with(agreement.share, agreement.commit)));
     head.push(NO_STAMP);
     let prefix = wrap.check(&head)?;
@@ -294,7 +303,7 @@ pub fn open<K: Borrow<ExchangeSecret>>(
         return Err(EnvelopeError::To(prefix.to));
     }
     let secret = find_key(prefix.tag).ok_or(EnvelopeError::NoKey(prefix.tag))?;
-    let agreement = Agreement::find(secret.borrow(), Context::Envelope, to, prefix.share, &prefix.commit)?;
+    let agreement = Agreement::find(secret.borrow(), Context::Envelope, to.as_bytes(), prefix.share, &prefix.commit)?;
     let inner = agreement.open(file, prefix.head_len, 0)?;
     let inner: Inner<ContentItem> = cbor::decode(&inner).map_err(EnvelopeError::Inner)?;
     check_hops(inner.hops)?;
@@ -316,7 +325,8 @@ impl Opened {
         match &self.content {
             ContentItem::Confirm(packets) => check_confirm(packets, &self.prefix)?,
             ContentItem::Reports(reports) => check_reports(reports, &self.prefix)?,
-            _ => {}
+            ContentItem::Area(message) => message.check_in(&self.prefix)?,
+            ContentItem::Letter(_) | ContentItem::Routed(_) => {}
         }
         self.content.try_into()
     }

@@ -53,6 +53,14 @@ pub enum Label {
     List,
     /// A step of a trace, in the next one.
     Step,
+    /// Area id.
+    Area,
+    /// Head of an area message, in the letter behind it.
+    Head,
+    /// Area message: MsgHash.
+    Msg,
+    /// Signature of an area message.
+    Post,
     /// Statement signature.
     Stmt,
     /// Identity seed, from a node's seed.
@@ -98,6 +106,10 @@ impl Label {
             Label::Load => "mailbag/1 load",
             Label::List => "mailbag/1 list",
             Label::Step => "mailbag/1 step",
+            Label::Area => "mailbag/1 area",
+            Label::Head => "mailbag/1 head",
+            Label::Msg => "mailbag/1 msg",
+            Label::Post => "mailbag/1 post",
             Label::Stmt => "mailbag/1 stmt",
             Label::Ident => "mailbag/1 ident",
             Label::Call => "mailbag/1 call",

@@ -109,6 +109,16 @@ id!(
     NodeId,
     32
 );
+id!(
+    /// An area: the hash of its owner's identity key and 16 random bytes. Prints as `mba1…`, read in all lower or all upper case.
+    AreaId,
+    32
+);
+base32_id!(
+    /// A message of an area, the same on each node: the hash of its head and what is sealed behind it. 52 characters.
+    MsgHash,
+    32
+);
 base32_id!(
     /// A packet: the hash of its envelope. Its file's name, 52 characters.
     PacketId,
@@ -153,6 +163,7 @@ impl From<LetterId> for Mark {
 }
 
 const NODE_PREFIX: &str = "mbn";
+const AREA_PREFIX: &str = "mba";
 
 impl NodeId {
     /// The id of the node with this identity key.
@@ -161,16 +172,31 @@ impl NodeId {
     }
 }
 
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&text::encode(NODE_PREFIX, &self.0))
+impl AreaId {
+    /// The id of the area that the node with this identity key made with this salt.
+    pub fn of(owner: &[u8; 32], salt: &[u8; 16]) -> AreaId {
+        AreaId(hash(Label::Area, &[owner, salt]))
     }
 }
 
-impl FromStr for NodeId {
-    type Err = TextError;
+/// The text form of an id that prints as bech32m.
+macro_rules! bech32_id {
+    ($name:ident, $prefix:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&text::encode($prefix, &self.0))
+            }
+        }
 
-    fn from_str(text: &str) -> Result<NodeId, TextError> {
-        text::decode_fixed(NODE_PREFIX, text).map(NodeId)
-    }
+        impl FromStr for $name {
+            type Err = TextError;
+
+            fn from_str(text: &str) -> Result<$name, TextError> {
+                text::decode_fixed($prefix, text).map($name)
+            }
+        }
+    };
 }
+
+bech32_id!(NodeId, NODE_PREFIX);
+bech32_id!(AreaId, AREA_PREFIX);

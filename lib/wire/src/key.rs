@@ -11,12 +11,12 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::aead;
 use crate::cbor::{self, CborError, Version};
-use crate::hash::{Label, hash, keyed};
+use crate::hash::{Label, hash, keyed, lp};
 use crate::id::{KeyTag, NodeId};
 use crate::sign::{self, Signature};
 use crate::text::{self, TextError};
 
-const SECRET_PREFIX: &str = "mbsecret";
+pub(crate) const SECRET_PREFIX: &str = "mbsecret";
 
 /// Why a secret cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -151,6 +151,13 @@ impl NodeSecrets {
     pub fn secret_hash(&self, label: Label, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(keyed(&self.coin, label, parts))
     }
+
+    /// A secret for one purpose of what has the random `salt`: `K(coin secret, "mailbag/1 coins", lp(purpose) ‖ salt ‖ parts)`.
+    pub(crate) fn coins(&self, purpose: &str, salt: &[u8; 32], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let len = lp(purpose.as_bytes());
+        let all: Vec<&[u8]> = [&len[..], purpose.as_bytes(), salt].into_iter().chain(parts.iter().copied()).collect();
+        self.secret_hash(Label::Coins, &all)
+    }
 }
 
 impl fmt::Debug for NodeSecrets {
@@ -198,6 +205,11 @@ impl ExchangeSecret {
     /// The tag by which a prefix names it, and the name of its file.
     pub fn tag(&self) -> KeyTag {
         key_tag(&self.public)
+    }
+
+    /// The private half.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.secret.to_bytes())
     }
 
     /// What its file in `self/keys/` holds: the private half under the node's store secret.

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::body::{self, BodyKey, PLAIN_MOST};
+use crate::card::Card;
 use crate::cbor::{self, CborError, Signed, Version};
 use crate::envelope::{BODIES_MOST, BodyName, Prefix, list_hash};
 use crate::folder::{FileTime, check_mode, check_nanos};
 use crate::hash::{Digest, Label, hash};
-use crate::id::{LetterId, NodeId, Root};
+use crate::id::{AreaId, LetterId, MsgHash, NodeId, Root};
 use crate::key::NodeSecrets;
 use crate::path::{self, PathError};
 use crate::reply::ReplyRoute;
@@ -63,9 +64,18 @@ pub enum LetterError {
     /// A body that cannot hold its range.
     #[error("body {0} of the letter cannot hold what it should")]
     Body(usize),
-    /// The letter is for another node than what it lies in.
-    #[error("letter is for {0}, not for the node that it was sealed to")]
-    To(NodeId),
+    /// The letter is for somebody else than what it lies in.
+    #[error("letter is for {0}, not for whom it was sealed to")]
+    To(Bound),
+    /// The letter lies behind another head than that which it was written for.
+    #[error("letter was written for another message of the area: it was sealed anew")]
+    Head,
+    /// Something that a letter to an area cannot have.
+    #[error("letter to an area {0}")]
+    Posted(&'static str),
+    /// The card in it is none, or another node's than its author's.
+    #[error("letter's card of its author: {0}")]
+    Card(String),
     /// What it lies in outlives the letter.
     #[error("letter ends on day {letter}, before what it lies in on day {frame}")]
     End {
@@ -85,11 +95,35 @@ pub enum LetterError {
     Signature(NodeId),
 }
 
-/// What a letter lies in, an envelope or the last slot of a route: the two must agree.
+/// Whom a letter is bound to: nobody else can show it as a letter to himself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The node that opened it.
+    Node(NodeId),
+    /// An area, and the one message of it that the letter lies in: the hash of its head.
+    Area(AreaId, Digest),
+}
+
+impl From<NodeId> for Bound {
+    fn from(node: NodeId) -> Bound {
+        Bound::Node(node)
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Node(node) => node.fmt(f),
+            Bound::Area(area, _) => area.fmt(f),
+        }
+    }
+}
+
+/// What a letter lies in, an envelope, the last slot of a route, or an area message: the two must agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The node that opened it.
-    pub to: NodeId,
+    /// Who opened it.
+    pub to: Bound,
     /// Last day, counted from 1970-01-01, on which it is taken.
     pub end: u32,
     /// Which bodies came with it: their [`list_hash`].
@@ -98,7 +132,7 @@ pub struct Frame {
 
 impl From<&Prefix> for Frame {
     fn from(prefix: &Prefix) -> Frame {
-        Frame { to: prefix.to, end: prefix.end, list: list_hash(prefix.bodies.iter().copied()) }
+        Frame { to: prefix.to.into(), end: prefix.end, list: list_hash(prefix.bodies.iter().copied()) }
     }
 }
 
@@ -326,12 +360,62 @@ impl TryFrom<u8> for Wants {
     }
 }
 
+/// Whom a letter is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A node.
+    Node(NodeId),
+    /// The readers of an area.
+    Area(Box<Posted>),
+}
+
+impl From<NodeId> for Reader {
+    fn from(node: NodeId) -> Reader {
+        Reader::Node(node)
+    }
+}
+
+impl Reader {
+    /// What the letter is bound to.
+    pub fn bound(&self) -> Bound {
+        match self {
+            Reader::Node(node) => Bound::Node(*node),
+            Reader::Area(posted) => Bound::Area(posted.area, posted.head),
+        }
+    }
+}
+
+/// What a letter to an area has besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// The area.
+    pub area: AreaId,
+    /// The message that it answers.
+    pub re: Option<MsgHash>,
+    /// The author's card, so that whoever does not know the author can verify the letter.
+    pub card: Vec<u8>,
+    /// The hash of the head of the area message that it lies in.
+    pub head: Digest,
+}
+
+/// The same without the area, which the letter names.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PostedMap {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    re: Option<MsgHash>,
+    #[serde(with = "cbor::bytes")]
+    card: Vec<u8>,
+    #[serde(with = "cbor::fixed")]
+    head: Digest,
+}
+
 /// A letter's content. As the result of [`SignedLetter::verify`] it keeps every rule.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "LetterMap", into = "LetterMap")]
 pub struct Letter {
-    /// The final reader.
-    pub to: NodeId,
+    /// The final reader, or readers.
+    pub to: Reader,
     /// Last day, counted from 1970-01-01, on which it may be delivered.
     pub end: u32,
     /// What it is.
@@ -356,9 +440,12 @@ pub struct Letter {
 #[serde(deny_unknown_fields)]
 struct LetterMap {
     v: Version,
-    to: NodeId,
+    #[serde(with = "cbor::fixed")]
+    to: [u8; 32],
     end: u32,
     kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    post: Option<Box<PostedMap>>,
     #[serde(with = "cbor::fixed")]
     salt: [u8; 16],
     time: u64,
@@ -374,7 +461,14 @@ struct LetterMap {
 
 impl From<LetterMap> for Letter {
     fn from(map: LetterMap) -> Letter {
-        let LetterMap { v: Version, to, end, kind, salt, time, reply, wants, author, bodies, inline } = map;
+        let LetterMap { v: Version, to, end, kind, post, salt, time, reply, wants, author, bodies, inline } = map;
+        let to = match post {
+            None => Reader::Node(NodeId::from_bytes(to)),
+            Some(post) => {
+                let PostedMap { re, card, head } = *post;
+                Reader::Area(Box::new(Posted { area: AreaId::from_bytes(to), re, card, head }))
+            }
+        };
         Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline }
     }
 }
@@ -382,14 +476,22 @@ impl From<LetterMap> for Letter {
 impl From<Letter> for LetterMap {
     fn from(letter: Letter) -> LetterMap {
         let Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline } = letter;
-        LetterMap { v: Version, to, end, kind, salt, time, reply, wants, author, bodies, inline }
+        let (to, post) = match to {
+            Reader::Node(node) => (*node.as_bytes(), None),
+            Reader::Area(posted) => {
+                let Posted { area, re, card, head } = *posted;
+                (*area.as_bytes(), Some(Box::new(PostedMap { re, card, head })))
+            }
+        };
+        LetterMap { v: Version, to, end, kind, post, salt, time, reply, wants, author, bodies, inline }
     }
 }
 
 /// Says what it is, not what is in it.
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Letter from {} to {}, {:?}, {} bodies", self.author, self.to, self.kind, self.bodies.len())
+        let (author, to, bodies) = (self.author, self.to.bound(), self.bodies.len());
+        write!(f, "Letter from {author} to {to}, {:?}, {bodies} bodies", self.kind)
     }
 }
 
@@ -416,6 +518,9 @@ impl Letter {
         if self.time > NUMBER_MOST {
             return Err(LetterError::Range("time"));
         }
+        if let Reader::Area(posted) = &self.to {
+            self.check_posted(posted)?;
+        }
         if let Some(reply) = &self.reply {
             if reply.nice == 0 {
                 return Err(LetterError::Range("nice of the way back"));
@@ -437,11 +542,28 @@ impl Letter {
         }
     }
 
+    /// An area has no single recipient who could answer.
+    fn check_posted(&self, posted: &Posted) -> Result<(), LetterError> {
+        match () {
+            () if matches!(self.kind, Kind::Request(_)) => Err(LetterError::Posted("asks for a file")),
+            () if self.reply.is_some() => Err(LetterError::Posted("has a way back")),
+            () if !self.wants.is_none() => Err(LetterError::Posted("wants receipts or a trace")),
+            () => self.card(posted).map(|_| ()),
+        }
+    }
+
+    fn card(&self, posted: &Posted) -> Result<Card, LetterError> {
+        let card = Card::from_bytes(&posted.card).map_err(|error| LetterError::Card(error.to_string()))?;
+        if card.id() == self.author { Ok(card) } else { Err(LetterError::Card("another node's".into())) }
+    }
+
     /// Everything that can be said of a letter and what it lies in.
     fn check_in(&self, frame: &Frame) -> Result<(), LetterError> {
         self.check()?;
-        if self.to != frame.to {
-            return Err(LetterError::To(self.to));
+        match (self.to.bound(), frame.to) {
+            (bound, to) if bound == to => {}
+            (Bound::Area(area, _), Bound::Area(same, _)) if area == same => return Err(LetterError::Head),
+            (bound, _) => return Err(LetterError::To(bound)),
         }
         if self.end < frame.end {
             return Err(LetterError::End { letter: self.end, frame: frame.end });
@@ -477,6 +599,14 @@ impl SignedLetter {
     /// Who signed it, as the letter claims: to find the key to verify it with.
     pub fn author(&self) -> NodeId {
         self.letter.author
+    }
+
+    /// The author's card that a letter to an area carries; its identity key verifies the letter.
+    pub fn card(&self) -> Result<Option<Card>, LetterError> {
+        match &self.letter.to {
+            Reader::Node(_) => Ok(None),
+            Reader::Area(posted) => self.letter.card(posted).map(Some),
+        }
     }
 
     /// The letter's id. Of a letter that was not verified it proves nothing.

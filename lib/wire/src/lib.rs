@@ -46,6 +46,8 @@ pub mod seal;
 pub mod route;
 // How the recipient of an onion answers.
 pub mod reply;
+// One message for many readers.
+pub mod area;
 // The clear beginning of an envelope.
 mod prefix;
 // What goes back the way that a packet came.

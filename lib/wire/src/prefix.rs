@@ -146,7 +146,7 @@ pub(crate) fn prefix(content: &[u8], head_len: usize) -> Result<Prefix, Envelope
     Ok(Prefix { to, end, tag, nice, suite, share, commit, bodies, digest, head_len })
 }
 
-fn check_bodies(bodies: &[BodyName]) -> Result<(), EnvelopeError> {
+pub(crate) fn check_bodies(bodies: &[BodyName]) -> Result<(), EnvelopeError> {
     if bodies.len() > BODIES_MOST {
         return Err(EnvelopeError::BodyCount(bodies.len()));
     }

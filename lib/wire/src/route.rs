@@ -360,7 +360,7 @@ impl Routed {
     /// envelope that it came in.
     pub fn open(self, own: NodeId, secret: &ExchangeSecret, prefix: &Prefix) -> Result<Step, RouteError> {
         let Routed { tag, block, share, trace, commit, mut payload, .. } = self;
-        let keys = Agreement::find(secret, Context::Route, own, share, &commit)?;
+        let keys = Agreement::find(secret, Context::Route, own.as_bytes(), share, &commit)?;
         if keys.slot_tag(&block) != tag {
             return Err(RouteError::Tag);
         }
@@ -375,7 +375,7 @@ impl Routed {
         }
         keys.apply_to_payload(&mut payload);
         let Some(next) = slot.next else {
-            let frame = Frame { to: own, end: slot.end, list: slot.leaving };
+            let frame = Frame { to: own.into(), end: slot.end, list: slot.leaving };
             let least = if slot.is_onion { ONION_LEAST } else { 0 };
             let letter = match open_letter(own, secret, &payload, least) {
                 Ok(letter) => letter,
@@ -443,7 +443,7 @@ fn open_letter(own: NodeId, secret: &ExchangeSecret, payload: &[u8], least: usiz
         return Err(RouteError::Length(payload.len()));
     }
     let (share, commit) = (take(&mut head), take(&mut head));
-    let agreement = Agreement::find(secret, Context::Letter, own, share, &commit)?;
+    let agreement = Agreement::find(secret, Context::Letter, own.as_bytes(), share, &commit)?;
     Ok(SignedLetter::parse(&agreement.open(payload, LETTER_HEAD_LEN, least)?)?)
 }
 
@@ -495,7 +495,8 @@ impl<'a> Route<'a> {
         let agree = |(number, address): (u8, Address)| {
             let exchange = &address.exchange;
             let parts: [&[u8]; 4] = [&[number], &lp(exchange), exchange, address.id.as_bytes()];
-            let agreement = Agreement::new(&coins(node, "route", &salt, &parts), Context::Route, &address)?;
+            let coins = node.coins("route", &salt, &parts);
+            let agreement = Agreement::new(&coins, Context::Route, address.id.as_bytes(), exchange)?;
             Ok((address, agreement))
         };
         let hops = (0..).zip(hops).map(agree).collect::<Result<_, SealError>>()?;
@@ -531,7 +532,7 @@ impl<'a> Route<'a> {
         let loads = vec![load_of(&[], true); self.hops.len()];
         let terms = Terms { end, nice, lists: &lists, is_onion: true, receipt: false, holds };
         let (head, tags) = self.head(&loads, &terms);
-        let seal = coins(self.node, "reply", &self.salt, &[]);
+        let seal = self.node.coins("reply", &self.salt, &[]);
         let strip = self.hops.iter().map(|(_, keys)| keys.pay_key()).collect();
         let last = *tags.last().expect("a route has a hop");
         (ReplyRoute::new(end, nice, seal.clone(), head), Awaited::new(seal, strip), last)
@@ -566,7 +567,8 @@ impl<'a> Route<'a> {
         let (to, _) = self.hops.last().expect("a route has a hop");
         let letter = cbor::encode_secret(letter);
         let parts: [&[u8]; 4] = [&lp(&to.exchange), &to.exchange, to.id.as_bytes(), &letter];
-        let agreement = Agreement::new(&coins(self.node, "letter", &self.salt, &parts), Context::Letter, to)?;
+        let coins = self.node.coins("letter", &self.salt, &parts);
+        let agreement = Agreement::new(&coins, Context::Letter, to.id.as_bytes(), &to.exchange)?;
         let head = [agreement.share, agreement.commit].concat();
         Ok(agreement.seal(&head, &letter, least))
     }
@@ -576,7 +578,7 @@ impl<'a> Route<'a> {
         let filler = self.filler();
         let own_len = BLOCK_LEN - filler.len();
         let mut block = [0; BLOCK_LEN];
-        stream(&coins(self.node, "filler", &self.salt, &[])).apply_keystream(&mut block[SLOT_LEN..own_len]);
+        stream(&self.node.coins("filler", &self.salt, &[])).apply_keystream(&mut block[SLOT_LEN..own_len]);
         block[..SLOT_LEN].copy_from_slice(slot);
         xor(&mut block[..own_len], &keys.block_stream()[..own_len]);
         block[own_len..].copy_from_slice(&filler);
@@ -603,11 +605,4 @@ fn block_before(keys: &Agreement, slot: &[u8; SLOT_LEN], behind: &[u8; BLOCK_LEN
     block[SLOT_LEN..].copy_from_slice(&behind[..BLOCK_LEN - SLOT_LEN]);
     xor(&mut block, &keys.block_stream()[..]);
     block
-}
-
-/// Secrets of the author for one purpose of one route.
-fn coins(node: &NodeSecrets, purpose: &str, salt: &[u8; 32], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let len = lp(purpose.as_bytes());
-    let all: Vec<&[u8]> = [&len[..], purpose.as_bytes(), salt].into_iter().chain(parts.iter().copied()).collect();
-    node.secret_hash(Label::Coins, &all)
 }

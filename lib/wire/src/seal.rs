@@ -23,6 +23,8 @@ pub enum Context {
     Route,
     /// A letter that comes by a route.
     Letter,
+    /// A letter to an area.
+    Area,
 }
 
 impl Context {
@@ -31,6 +33,7 @@ impl Context {
             Context::Envelope => "envelope",
             Context::Route => "route",
             Context::Letter => "letter",
+            Context::Area => "area",
         }
     }
 }
@@ -81,30 +84,35 @@ pub(crate) struct Agreement {
 }
 
 impl Agreement {
-    /// The writer's side. `coins` depend on all that is sealed, so that no key comes twice for different content.
-    pub(crate) fn new(coins: &[u8; 32], context: Context, to: &Address) -> Result<Agreement, SealError> {
+    /// The writer's side, to the exchange key of whoever has the id. `coins` depend on all that is sealed, or are random, so that
+    /// no key comes twice for different content.
+    pub(crate) fn new(
+        coins: &[u8; 32],
+        context: Context,
+        id: &[u8; 32],
+        exchange: &[u8; 32],
+    ) -> Result<Agreement, SealError> {
         let secret = ExchangeSecret::from_random(*coins);
-        let shared = secret.agree(&to.exchange).ok_or(SealError::LowOrder)?;
-        Ok(Agreement::schedule(context, secret.public(), to, &shared))
+        let shared = secret.agree(exchange).ok_or(SealError::LowOrder)?;
+        Ok(Agreement::schedule(context, secret.public(), id, exchange, &shared))
     }
 
     /// The reader's side: compares the commitment.
     pub(crate) fn find(
         secret: &ExchangeSecret,
         context: Context,
-        to: NodeId,
+        id: &[u8; 32],
         share: [u8; 32],
         commit: &Digest,
     ) -> Result<Agreement, SealError> {
         let shared = secret.agree(&share).ok_or(SealError::LowOrder)?;
-        let address = Address { id: to, exchange: secret.public() };
-        let agreement = Agreement::schedule(context, share, &address, &shared);
+        let agreement = Agreement::schedule(context, share, id, &secret.public(), &shared);
         // No need for constant time: the commitment is public, and whoever sends may know it.
         if agreement.commit == *commit { Ok(agreement) } else { Err(SealError::Commitment) }
     }
 
-    fn schedule(context: Context, share: [u8; 32], to: &Address, shared: &[u8; 32]) -> Agreement {
-        let parts: [&[u8]; 6] = [&[SUITE], context.as_str().as_bytes(), &share, &to.exchange, to.id.as_bytes(), shared];
+    fn schedule(context: Context, share: [u8; 32], id: &[u8; 32], exchange: &[u8; 32], shared: &[u8; 32]) -> Agreement {
+        let parts: [&[u8]; 6] = [&[SUITE], context.as_str().as_bytes(), &share, exchange, id, shared];
         let lens = parts.map(lp);
         let prefixed: Vec<&[u8]> = lens.iter().zip(parts).flat_map(|(len, part)| [len.as_slice(), part]).collect();
         let extracted = Zeroizing::new(hash(Label::Seal, &prefixed));

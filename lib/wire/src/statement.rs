@@ -30,6 +30,8 @@ pub enum StatementError {
 pub enum StatementKind {
     /// A node's public description.
     Card,
+    /// An area's public description.
+    Area,
     /// How far a packet has come.
     Receipt,
     /// One step of a packet's path.

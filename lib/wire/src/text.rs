@@ -46,8 +46,9 @@ pub enum TextError {
 }
 
 /// What begins with which prefix, for the error that says what was pasted instead.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     ("mbn", "this is a node id"),
+    ("mba", "this is an area id"),
     ("mbcard", "this is a card"),
     ("mbsecret", "this is a secret key"),
     ("mbsealed", "this is a secret key under a passphrase"),

@@ -189,7 +189,7 @@ fn a_letter_for_one_node_is_no_letter_for_another() {
     let to = Address { id: node(6).id(), exchange: carol.public() };
     let content = Content::Letter(world.letter().sign(&world.alice));
     let wrapped = Wrap { to: &to, end: 20_000, nice: 96, hops: 15, bodies: &[], ask: false, content: &content };
-    assert_eq!(wrap(&world.bob, &wrapped), Err(LetterError::To(world.bob.id()).into()));
+    assert_eq!(wrap(&world.bob, &wrapped), Err(LetterError::To(world.bob.id().into()).into()));
 }
 
 /// Threat: 11.

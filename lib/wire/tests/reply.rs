@@ -110,7 +110,7 @@ fn a_reply_looks_like_a_letter_at_each_hop() {
     for count in 2..=ROUTE_MOST {
         let back = Back::new(count);
         let (way, ..) = back.make();
-        let letter = Letter { to: back.author.id(), ..World::new().letter() };
+        let letter = Letter { to: back.author.id().into(), ..World::new().letter() };
         let lists = vec![list_hash([]); count + 1];
         let terms =
             Terms { end: END, nice: 64, lists: &lists, is_onion: true, receipt: false, holds: &vec![5; count - 1] };

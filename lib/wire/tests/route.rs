@@ -34,7 +34,7 @@ impl Road {
 
     /// A letter to the last hop.
     fn letter(&self, bodies: Vec<LetterBody>) -> Letter {
-        let to = self.hops.last().unwrap().0.id();
+        let to = self.hops.last().unwrap().0.id().into();
         let inline = bodies.is_empty().then(|| b"hello".to_vec());
         Letter { to, bodies, inline, ..World::new().letter() }
     }
@@ -240,8 +240,8 @@ fn a_letter_that_is_not_what_the_slot_says_is_refused() {
     assert_eq!(verify(&listed_letter, listed_letter.list_hash(), &bodies), Ok(()));
     let none = list_hash([]);
     assert_eq!(verify(&listed_letter, none, &[]), Err(LetterError::Bodies));
-    let to_other = Letter { to: road.author.id(), ..road.letter(vec![]) };
-    assert_eq!(verify(&to_other, none, &[]), Err(LetterError::To(road.author.id())));
+    let to_other = Letter { to: road.author.id().into(), ..road.letter(vec![]) };
+    assert_eq!(verify(&to_other, none, &[]), Err(LetterError::To(road.author.id().into())));
     let early = Letter { end: 19_989, ..road.letter(vec![]) };
     assert_eq!(verify(&early, none, &[]), Err(LetterError::End { letter: 19_989, frame: 19_990 }));
 }

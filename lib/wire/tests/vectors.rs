@@ -340,6 +340,7 @@ fn envelope(vector: &Json) -> Reading {
             let (id, letter) = letter.verify(&fixed(vector, "author"), &prefix).map_err(words)?;
             reading["letter"] = letter_json(id, &letter);
         }
+        Content::Area(message) => reading["area"] = json!(message.hash().to_string()),
         Content::Routed(routed) => reading["routed"] = routed_json(&routed),
         Content::Confirm(packets) => {
             reading["confirm"] = packets.iter().map(|packet| json!(packet.to_string())).collect()
@@ -594,7 +595,7 @@ fn letter_json(id: LetterId, letter: &Letter) -> Json {
         json!({"root": root, "size": body.size, "key": key, "length": body.len, "codec": codec})
     };
     let mut out = json!({
-        "id": id.to_string(), "to": letter.to.to_string(), "end": letter.end, "time": letter.time,
+        "id": id.to_string(), "to": letter.to.bound().to_string(), "end": letter.end, "time": letter.time,
         "author": letter.author.to_string(), "salt": hex(letter.salt),
         "kind": kind_json(&letter.kind),
         "bodies": letter.bodies.iter().map(body).collect::<Vec<_>>(),
@@ -659,7 +660,7 @@ fn letter_of(json: &Json) -> Letter {
         codec: Codec::try_from(number(body, "codec") as u8).unwrap(),
     };
     Letter {
-        to: text_of(json, "to").parse().unwrap(),
+        to: text_of(json, "to").parse::<NodeId>().unwrap().into(),
         end: number(json, "end") as u32,
         kind: kind_of(&json["kind"]),
         salt: fixed(json, "salt"),

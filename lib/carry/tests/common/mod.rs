@@ -73,7 +73,7 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
         codec: Codec::Plain,
     });
     let letter = Letter {
-        to: address.id,
+        to: address.id.into(),
         end: 20_000,
         kind: Kind::File(FileMeta {
             re: None,

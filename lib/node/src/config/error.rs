@@ -19,6 +19,13 @@ pub struct ConfigError {
     pub fault: Fault,
 }
 
+impl ConfigError {
+    /// The same without the place.
+    pub fn what(&self) -> String {
+        format!("{}{}", key_part(&self.key), self.fault)
+    }
+}
+
 /// What is wrong with a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {

@@ -5,6 +5,7 @@
 //! reads text that somebody hands it and touches no files: [`crate::home`] does.
 
 mod address;
+mod area;
 mod call;
 mod cron;
 mod error;
@@ -19,6 +20,8 @@ mod size;
 mod source;
 
 pub use address::{Address, PORT};
+pub use area::{AreaSettings, KnownArea};
+pub(crate) use area::{area_key_text, parse_area_key};
 pub use call::{CallRule, Direction, When};
 pub use cron::Cron;
 pub(crate) use error::did_you_mean;

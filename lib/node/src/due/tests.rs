@@ -76,7 +76,7 @@ fn south(rules: &str) -> KnownNode {
 fn envelope(to: &KnownNode, nice: u8) -> Vec<u8> {
     let author = secrets(1);
     let letter = Letter {
-        to: to.id(),
+        to: to.id().into(),
         end: 20_860,
         kind: Kind::File(FileMeta {
             re: None,

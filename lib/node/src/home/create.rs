@@ -148,7 +148,7 @@ impl Made {
     }
 }
 
-fn random_bytes<const N: usize>(random: Random) -> Result<Zeroizing<[u8; N]>, HomeError> {
+pub(super) fn random_bytes<const N: usize>(random: Random) -> Result<Zeroizing<[u8; N]>, HomeError> {
     let mut bytes = Zeroizing::new([0; N]);
     random(&mut *bytes).map_err(HomeError::Random)?;
     Ok(bytes)

@@ -4,7 +4,7 @@ use super::guard::Danger;
 use crate::config::{ConfigError, did_you_mean};
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
-use mb_wire::id::NodeId;
+use mb_wire::id::{AreaId, NodeId};
 use mb_wire::text::TextError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,14 @@ pub enum HomeError {
         /// The other.
         second: PathBuf,
     },
+    /// Two files are about one area.
+    #[error("{}: the same area as {}", second.display(), first.display())]
+    TwiceArea {
+        /// The file that was read first.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// The system refused to read or write.
     #[error(transparent)]
     Durable(#[from] durable::Error),
@@ -86,8 +94,45 @@ pub enum HomeError {
         /// A name that is spelt much like it.
         near: Option<String>,
     },
+    /// No known area has this name or id.
+    #[error("unknown area \"{word}\"{}", did_you_mean(near))]
+    UnknownArea {
+        /// The word.
+        word: String,
+        /// A name that is spelt much like it.
+        near: Option<String>,
+    },
+    /// There is an area of that name already.
+    #[error("area \"{0}\": it is known already")]
+    AreaExists(String),
+    /// Another area has this name already, or the area another card.
+    #[error("area \"{name}\": REFUSED: it is known as {known}, the card is another one, of {given}")]
+    OtherArea {
+        /// The name.
+        name: String,
+        /// Which area has it.
+        known: AreaId,
+        /// Whose card was given.
+        given: AreaId,
+    },
+    /// The area is known by another name.
+    #[error("area \"{name}\": known already, as \"{known}\"")]
+    AreaKnownAs {
+        /// The name that was given.
+        name: String,
+        /// The name that it has.
+        known: String,
+    },
+    /// A change that would make an area's file wrong.
+    #[error("{}: {why}; nothing was changed", path.display())]
+    Edit {
+        /// The file.
+        path: PathBuf,
+        /// What would be wrong.
+        why: String,
+    },
     /// A word that looks like an id and is none.
-    #[error("node id {word}: {cause}")]
+    #[error("id {word}: {cause}")]
     MistypedId {
         /// The word.
         word: String,
@@ -165,13 +210,14 @@ impl Failure for HomeError {
         use HomeError as E;
         match self {
             E::NotHere(_) | E::NoSpool | E::Config(_) | E::NotText(_) | E::BadFileName { .. } => Class::Config,
-            E::OtherName { .. } | E::Twice { .. } | E::Key { .. } => Class::Config,
+            E::OtherName { .. } | E::Twice { .. } | E::TwiceArea { .. } | E::Key { .. } => Class::Config,
             E::Unsafe { .. } | E::Locked(_) | E::OtherIdentity { .. } | E::KnownAs { .. } | E::OtherCard { .. } => {
                 Class::Refused
             }
-            E::UnknownNode { .. } | E::MistypedId { .. } => Class::UnknownName,
-            E::Exists(_) | E::Differs { .. } => Class::CannotCreate,
-            E::BadName { .. } | E::NoName => Class::Usage,
+            E::OtherArea { .. } | E::AreaKnownAs { .. } => Class::Refused,
+            E::UnknownNode { .. } | E::UnknownArea { .. } | E::MistypedId { .. } => Class::UnknownName,
+            E::Exists(_) | E::AreaExists(_) | E::Differs { .. } => Class::CannotCreate,
+            E::BadName { .. } | E::NoName | E::Edit { .. } => Class::Usage,
             E::Busy(_) => Class::Later,
             E::Random(_) => Class::Io,
             E::Passphrase(cause) if cause.kind() == io::ErrorKind::InvalidInput => Class::Usage,
@@ -185,7 +231,7 @@ impl Failure for HomeError {
         Some(match self {
             E::NotHere(_) => "mb-init makes a node; -C DIR or MB_CONFIG says where one is".into(),
             E::Unsafe { path, danger } => danger.remedy(path),
-            E::Twice { .. } => "remove one of the two files".into(),
+            E::Twice { .. } | E::TwiceArea { .. } => "remove one of the two files".into(),
             E::Exists(_) => "its card: mb-node card".into(),
             E::Differs { path, .. } => format!("remove {}, or ask for what it says", path.display()),
             E::Passphrase(_) => "--passphrase-fd N or MB_PASSPHRASE_CMD hand it over without a terminal".into(),
@@ -195,6 +241,8 @@ impl Failure for HomeError {
                 "is it another node? mb-node add ANOTHER-NAME CARD; a new one in its place, and you are sure: mb-node remove {name} first"
             ),
             E::KnownAs { name, known } => format!("mb-node rename {known} {name}"),
+            E::OtherArea { .. } => "join it by another name: mb-area join ANOTHER-NAME".into(),
+            E::AreaExists(name) => format!("its card: mb-area card {name}"),
             E::OtherCard { path, newer: true, .. } => {
                 format!("to use the new card, put it into {} as card", path.display())
             }

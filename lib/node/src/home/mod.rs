@@ -4,6 +4,7 @@
 //! write) is refused before anything in it is believed. What the files mean is [`crate::config`]'s; this module reads
 //! them, and writes new ones through `mb_spool::durable`.
 
+mod areas;
 mod create;
 mod error;
 mod find;
@@ -13,6 +14,7 @@ mod read;
 mod sound;
 mod write;
 
+pub use areas::{AreaSecrets, Joined};
 pub use create::{NewNode, Random};
 pub use error::HomeError;
 pub use find::Env;
@@ -20,10 +22,10 @@ pub use guard::{Danger, check_folder};
 pub use nodes::Added;
 pub use sound::{Unsound, unsound};
 
-use crate::config::{Config, ConfigError, KnownNode, nearest};
+use crate::config::{Config, ConfigError, KnownArea, KnownNode, nearest};
 use mb_spool::durable::{DirRef, real};
 use mb_wire::card::Card;
-use mb_wire::id::NodeId;
+use mb_wire::id::{AreaId, NodeId};
 use mb_wire::key::NodeSecrets;
 use std::collections::BTreeMap;
 use std::io;
@@ -33,7 +35,7 @@ use zeroize::Zeroizing;
 /// Asks for the passphrase of a sealed key. Only called when there is one.
 pub type Ask<'a> = &'a mut dyn FnMut() -> io::Result<Zeroizing<String>>;
 
-/// An open configuration folder: our own card, the settings and the known nodes. No secrets.
+/// An open configuration folder: our own card, the settings, the known nodes and areas. No secrets.
 pub struct Home {
     dir: DirRef,
     uid: u32,
@@ -41,6 +43,7 @@ pub struct Home {
     itself: KnownNode,
     nodes: BTreeMap<String, KnownNode>,
     names: BTreeMap<NodeId, String>,
+    areas: BTreeMap<String, KnownArea>,
 }
 
 impl Home {
@@ -63,7 +66,8 @@ impl Home {
         }
         let nodes = read::nodes(&dir, uid)?;
         let names = read::names_by_id(&dir, &nodes)?;
-        Ok(Home { dir, uid, config, itself: KnownNode::new(name, card), nodes, names })
+        let areas = read::areas(&dir, uid)?;
+        Ok(Home { dir, uid, config, itself: KnownNode::new(name, card), nodes, names, areas })
     }
 
     /// Where the folder is.
@@ -139,6 +143,10 @@ impl crate::toss::Nodes for Home {
 
     fn named(&self, name: &str) -> Option<&KnownNode> {
         self.node(name).ok()
+    }
+
+    fn area(&self, id: &AreaId) -> Option<&KnownArea> {
+        self.area_by_id(id)
     }
 }
 

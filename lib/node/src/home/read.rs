@@ -1,10 +1,12 @@
 //! The files of the configuration folder, read with suspicion.
 
+use super::areas::AreaSecrets;
 use super::guard::{self, Reach};
 use super::{Ask, HomeError};
-use crate::config::{Config, KeyFile, KnownNode, SeedText, check_name};
+use crate::config::{Config, KeyFile, KnownArea, KnownNode, SeedText, check_name, parse_area_key};
 use mb_spool::durable::DirRef;
-use mb_wire::id::NodeId;
+use mb_wire::area::AreaSecret;
+use mb_wire::id::{AreaId, NodeId};
 use mb_wire::key::{KeyError, NodeSecrets, Seed};
 use mb_wire::sealed::open_sealed_seed;
 use std::collections::BTreeMap;
@@ -17,12 +19,24 @@ pub(super) const KEY: &str = "node.key";
 pub(super) const CONFIG: &str = "config.toml";
 /// The folder of known nodes.
 pub(super) const NODES: &str = "nodes";
+/// The folder of known areas.
+pub(super) const AREAS: &str = "areas";
 /// No file of ours is longer.
 const LONGEST: u64 = 1 << 20;
 
 /// The name of the file of the known node `name`.
 pub(super) fn node_file(name: &str) -> String {
     format!("{name}.toml")
+}
+
+/// The name of the file of the known area `name`.
+pub(super) fn area_file(name: &str) -> String {
+    node_file(name)
+}
+
+/// The name of the file that holds its secrets.
+pub(super) fn area_key_file(name: &str) -> String {
+    format!("{name}.key")
 }
 
 /// The text of a file, or `None` where there is none. [`HomeError::Unsafe`] where others can reach it.
@@ -94,6 +108,69 @@ pub(super) fn node(dir: &DirRef, file: &str, uid: u32) -> Result<Option<KnownNod
     check_name(name).map_err(|why| HomeError::BadFileName { path: path.clone(), why })?;
     let Some(text) = text(dir, file, uid, Reach::Public)? else { return Ok(None) };
     Ok(Some(KnownNode::parse(&path, name, &text)?))
+}
+
+/// All known areas by name. Names that begin with a dot or do not end in `.toml` are an editor's, or those of keys.
+pub(super) fn areas(dir: &DirRef, uid: u32) -> Result<BTreeMap<String, KnownArea>, HomeError> {
+    let mut areas: BTreeMap<String, KnownArea> = BTreeMap::new();
+    let dir = match dir.open_dir(AREAS.as_ref()) {
+        Ok(dir) => dir,
+        Err(e) if e.is_missing() => return Ok(areas),
+        Err(e) => return Err(e.into()),
+    };
+    guard::check_dir(&dir, uid)?;
+    let mut ids: BTreeMap<AreaId, String> = BTreeMap::new();
+    for entry in dir.list()? {
+        let Some(area) = area(&dir, &entry?.name.to_string_lossy(), uid)? else { continue };
+        if let Some(other) = ids.insert(area.id(), area.name.clone()) {
+            let path = |name: &str| dir.path().join(area_file(name));
+            return Err(HomeError::TwiceArea { first: path(&other), second: path(&area.name) });
+        }
+        areas.insert(area.name.clone(), area);
+    }
+    Ok(areas)
+}
+
+/// The known area that `file` in the folder `dir` of known areas is about, if it is about one.
+pub(super) fn area(dir: &DirRef, file: &str, uid: u32) -> Result<Option<KnownArea>, HomeError> {
+    let Some(name) = file.strip_suffix(".toml").filter(|name| !name.starts_with('.')) else { return Ok(None) };
+    let path = dir.path().join(file);
+    check_name(name).map_err(|why| HomeError::BadFileName { path: path.clone(), why })?;
+    let Some(text) = text(dir, file, uid, Reach::Public)? else { return Ok(None) };
+    Ok(Some(KnownArea::parse(&path, name, &text)?))
+}
+
+/// The text of the file of the known area `name`, and its permission bits.
+pub(super) fn area_text(dir: &DirRef, name: &str, uid: u32) -> Result<(Zeroizing<String>, u32), HomeError> {
+    let file = area_file(name);
+    let found = text(dir, &file, uid, Reach::Public)?;
+    let text = found.ok_or_else(|| HomeError::UnknownArea { word: name.to_owned(), near: None })?;
+    Ok((text, dir.stat(file.as_ref())?.mode & 0o777))
+}
+
+/// The secrets of the area `name`, if there are any.
+pub(super) fn area_key(dir: &DirRef, name: &str, uid: u32) -> Result<Option<AreaSecret>, HomeError> {
+    let file = area_key_file(name);
+    let Some(text) = text(dir, &file, uid, Reach::Secret)? else { return Ok(None) };
+    Ok(Some(parse_area_key(&dir.path().join(&file), &text)?))
+}
+
+/// The secrets of these areas. Those of another area by the same name are refused.
+pub(super) fn area_secrets<'a>(
+    dir: &DirRef,
+    areas: impl Iterator<Item = &'a KnownArea>,
+    uid: u32,
+) -> Result<AreaSecrets, HomeError> {
+    let mut secrets = Vec::new();
+    for area in areas {
+        let Some(secret) = area_key(dir, &area.name, uid)? else { continue };
+        if secret.card.id() != area.id() {
+            let why = "it holds the secrets of another area".into();
+            return Err(HomeError::Key { path: dir.path().join(area_key_file(&area.name)), why });
+        }
+        secrets.push(secret);
+    }
+    Ok(secrets.into_iter().collect())
 }
 
 /// The names of the nodes by id. [`HomeError::Twice`] where two files are about one identity.

@@ -41,6 +41,16 @@ impl Writer {
         self.dir.sync()
     }
 
+    /// Makes the file `name` hold `bytes`, whatever it held; durable on return, and never neither the old nor the new. Leaves no draft.
+    pub fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> durable::Result<()> {
+        let draft = self.draft(name, bytes, mode)?;
+        if let Err(error) = self.dir.rename(draft.as_ref(), &*self.dir, name.as_ref()) {
+            let _ = self.remove(&draft);
+            return Err(error);
+        }
+        self.dir.sync()
+    }
+
     /// Writes `bytes` to a file that is going to be `name`, and returns the name it has until then. Its content is durable
     /// on return, its name is not. `mode` holds from the first instant.
     pub fn draft(&self, name: &str, bytes: &[u8], mode: u32) -> durable::Result<String> {

@@ -3,6 +3,7 @@
 use mb_spool::asked::{ANSWER_DAYS, Asked};
 use mb_spool::roads::{Road, Roads};
 use mb_spool::way::{AFTER_DAYS, Hop, Origin, Record};
+use mb_wire::area::{self, PostTerms};
 use mb_wire::envelope::{Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap, list_hash, wrap};
 use mb_wire::hash::Digest;
 use mb_wire::id::{LetterId, Mark, NodeId, SlotTag};
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::pack::{Packed, PackedBody};
 use super::source::Source;
-use super::{Errand, MOST_SHARING, MOST_TTL, Onion, Options, Recipient, SendError, Sender};
+use super::{Errand, MOST_SHARING, MOST_TTL, Onion, Options, Posting, Recipient, SendError, Sender};
 use crate::config::{Keep, KnownNode};
 use crate::way::ONION_DAYS;
 
@@ -223,7 +224,7 @@ impl Sender<'_> {
         bodies: &[PackedBody],
     ) -> Result<Addressed, SendError> {
         let letter = Letter {
-            to: way.to.node.id(),
+            to: way.to.node.id().into(),
             end: way.end,
             kind: match &options.errand {
                 Errand::Files(re) => Kind::File(FileMeta { re: *re, ..self.meta(source, way.to)? }),
@@ -252,7 +253,7 @@ impl Sender<'_> {
         let bodies = bodies.iter().map(|body| body.name.clone()).collect();
         let asked = match &options.errand {
             Errand::Request(_, Some(name)) => {
-                let asked = Asked { to: letter.to, name: name.clone() };
+                let asked = Asked { to: way.to.node.id(), name: name.clone() };
                 Some((letter.end.saturating_add(ANSWER_DAYS), letter.sign(self.secrets).id(), asked))
             }
             _ => None,
@@ -267,6 +268,9 @@ impl Sender<'_> {
         way: &Way,
         packed: &[PackedBody],
     ) -> Result<(Vec<u8>, Option<Record>), EnvelopeError> {
+        if let Some(posting) = &way.to.area {
+            return self.wrap_message(letter, way, posting, packed).map(|envelope| (envelope, None));
+        }
         let signed = letter.sign(self.secrets);
         let mut marks = vec![Mark::from(signed.id())];
         // As they come to the hop of that number, and at last as the letter lists them.
@@ -295,6 +299,24 @@ impl Sender<'_> {
         let hops = said.skip(if way.is_onion { hops.len() - 1 } else { 0 }).collect();
         let record = Record { end: letter.end.saturating_add(AFTER_DAYS), origin: Origin::Ours { hops, went: None } };
         Ok((envelope, way.receipt.then_some(record)))
+    }
+
+    /// The envelope for ourselves with the message that carries the letter.
+    fn wrap_message(
+        &self,
+        letter: &Letter,
+        way: &Way,
+        posting: &Posting,
+        packed: &[PackedBody],
+    ) -> Result<Vec<u8>, EnvelopeError> {
+        let (card, salt) = (&self.itself.card, *way.salt);
+        let Posting { area, post, re } = *posting;
+        let terms = PostTerms { area: area.id(), post, read: &area.card.keys.read, card, re, salt };
+        let (message, _) = area::post(self.secrets, letter, &terms)?;
+        let bodies: Vec<BodyName> = packed.iter().map(|body| name_of(&body.entry)).collect();
+        let Way { ref hops, end, nice, .. } = *way;
+        let (to, content) = (&hops[0], &Content::Area(Box::new(message)));
+        wrap(self.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies: &bodies, ask: false, content })
     }
 
     fn meta(&self, source: &Source, to: &Recipient) -> Result<FileMeta, SendError> {

@@ -19,17 +19,18 @@ use mb_spool::once::{self, OnceRecord, record_name};
 use mb_spool::replies::{self, Expected};
 use mb_spool::run::Run;
 use mb_spool::{asked, roads, way};
+use mb_wire::area::PostSecret;
 use mb_wire::card::CardError;
 use mb_wire::cbor;
 use mb_wire::envelope::{EnvelopeError, packet_id};
 use mb_wire::hash::{Digest, Label, hash};
-use mb_wire::id::{LetterId, PacketId};
+use mb_wire::id::{LetterId, MsgHash, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{ExecMeta, RequestMeta};
 use mb_wire::path::PathError;
 use mb_wire::route::RouteError;
 
-use crate::config::KnownNode;
+use crate::config::{KnownArea, KnownNode};
 use letter::Back;
 
 /// Where the parts of a payload go: inline or into bodies.
@@ -68,6 +69,19 @@ pub struct Recipient<'a> {
     pub words: String,
     /// What the path says.
     pub place: Place,
+    /// The area whose message this becomes: sent to ourselves, it goes on from there to the area's subscribers.
+    pub area: Option<Posting<'a>>,
+}
+
+/// What a message of an area is made with.
+#[derive(Clone, Copy)]
+pub struct Posting<'a> {
+    /// The area.
+    pub area: &'a KnownArea,
+    /// What it is signed with.
+    pub post: &'a PostSecret,
+    /// The message that it answers.
+    pub re: Option<MsgHash>,
 }
 
 /// What the PATH of `NODE:PATH` says about the name at the other end.

@@ -139,10 +139,12 @@ impl<'a> Batch<'_, 'a> {
     pub(super) fn answer(&self, items: &[Item<'a>], tell: Tell) -> durable::Result<()> {
         let mut taken = Taken::default();
         for item in items {
-            let is_settled = matches!(item.fate, Fate::Done | Fate::Known | Fate::Answered(_));
+            let is_settled = matches!(item.fate, Fate::Done | Fate::Known | Fate::Ran(..) | Fate::Answered(_));
             if let Some(accepted) = item.accepted.as_ref().filter(|_| is_settled) {
                 // Not of what is said of packets.
-                if accepted.ask && matches!(accepted.task, Task::Deliver(_) | Task::Relay(_) | Task::Reply(..)) {
+                if accepted.ask
+                    && matches!(accepted.task, Task::Deliver(_) | Task::Post(_) | Task::Relay(_) | Task::Reply(..))
+                {
                     taken.answers.to(accepted.from).settled.push(item.packet);
                 }
                 if let Task::Report(reports) = &accepted.task {

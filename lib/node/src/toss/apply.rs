@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use mb_spool::areas::Marks;
 use mb_spool::bad::Condemned;
 use mb_spool::barrier::Barrier;
 use mb_spool::blocks::for_each_block;
@@ -42,6 +43,8 @@ pub struct Batch<'b, 'a> {
     pub charges: &'b Charges,
     /// When what waits is to be looked at again.
     pub next_look: &'b NextLook,
+    /// Who has which message of an area.
+    pub marks: &'b Marks<'b>,
     /// What is to be left where it is.
     pub scope: &'b Scope,
 }
@@ -62,6 +65,8 @@ pub(super) enum Fate {
     Partial(Delivery, Vec<usize>),
     /// The envelope in which it goes on is made.
     Ready(Outgoing),
+    /// It is a message of an area, and goes on to those who lack it before that becomes of it.
+    GoesOn(Box<Fate>),
     /// It asks for something, which is looked for when everything staged is through.
     Asked,
     /// It is processed now.
@@ -94,6 +99,25 @@ pub(super) enum Fate {
     Failed(durable::Error),
 }
 
+impl Fate {
+    /// What becomes of a packet that could not be prepared.
+    pub fn of_error(error: PayloadError) -> Fate {
+        match error {
+            PayloadError::Refused(refusal) => Fate::Refused(refusal),
+            PayloadError::Disk(error) => Fate::Failed(error),
+            PayloadError::Enough => Fate::Left,
+        }
+    }
+
+    /// What was staged goes again, if it can; else the next run sees to it.
+    pub fn drop_staged(&self, run: &Run) {
+        if let Fate::Staged(delivery) = self {
+            let _ = delivery.drop_staged();
+            run.leave();
+        }
+    }
+}
+
 pub(super) struct Item<'a> {
     pub packet: PacketId,
     roots: Vec<Root>,
@@ -111,6 +135,7 @@ impl Accepted<'_> {
     fn is_large(&self) -> bool {
         match &self.task {
             Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
+            Task::Post(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
             // Bodies of an onion are rewritten.
             Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => false,
             Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
@@ -152,6 +177,7 @@ impl<'a> Batch<'_, 'a> {
             floor: seen::floor(self.tosser.spool)?,
             nodes: self.tosser.nodes,
             keys: self.tosser.keys,
+            area_secrets: self.tosser.area_secrets,
         };
         let items = Mutex::new(Vec::with_capacity(packets.len()));
         let mut rest = packets.iter();
@@ -225,7 +251,10 @@ impl<'a> Batch<'_, 'a> {
                 How::Run(_) if self.scope.no_exec => Ok(Fate::Left),
                 How::Run(handler) => self.ready_to_run(accepted, deliver, handler, stage, threads),
                 How::Answer(_) => request::look_up(deliver, stage),
+                // Only what is for an area is kept.
+                How::Keep => Ok(Fate::Left),
             },
+            Task::Post(post) => self.ready_to_post(accepted, post, stage, threads),
             Task::Relay(_) if self.scope.no_relay => Ok(Fate::Left),
             Task::Relay(relay) => self.ready(accepted, relay, stage, threads),
             Task::Confirm(packets) => {
@@ -235,14 +264,10 @@ impl<'a> Batch<'_, 'a> {
             Task::Report(_) => Ok(Fate::Done),
             Task::Reply(returned, error) => self.take_reply(returned, error, stage),
         };
-        prepared.unwrap_or_else(|error| match error {
-            PayloadError::Refused(refusal) => Fate::Refused(refusal),
-            PayloadError::Disk(error) => Fate::Failed(error),
-            PayloadError::Enough => Fate::Left,
-        })
+        prepared.unwrap_or_else(Fate::of_error)
     }
 
-    fn stage_letter(
+    pub(super) fn stage_letter(
         &self,
         accepted: &Accepted,
         deliver: &Deliver,
@@ -319,7 +344,7 @@ impl<'a> Batch<'_, 'a> {
     /// When what is whole of a letter is delivered though bodies are missing, in seconds since 1970: so long after something of it came last, or
     /// when it ends.
     fn partial_at(&self, accepted: &Accepted, deliver: &Deliver) -> durable::Result<u64> {
-        let patience = u64::from(deliver.author.accept.partial_after) * 60;
+        let patience = u64::from(deliver.inbox.accept.partial_after) * 60;
         let latest = self.tosser.now.saturating_add(patience);
         if self.today.doubt.is_some() {
             return Ok(latest);
@@ -367,7 +392,8 @@ impl<'a> Batch<'_, 'a> {
     }
 
     /// The steps that everything staged, and everything that goes on, takes together; then everything else, one by one.
-    fn finish(&self, items: Vec<Item<'a>>, staged: Barrier, stage: &Stage, tell: Tell) -> durable::Result<()> {
+    fn finish(&self, mut items: Vec<Item<'a>>, staged: Barrier, stage: &Stage, tell: Tell) -> durable::Result<()> {
+        self.post(&mut items, tell)?;
         let (mut deliveries, mut outgoing, mut commands, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut asked = Vec::new();
         for mut item in items {
@@ -395,6 +421,7 @@ impl<'a> Batch<'_, 'a> {
         if !asked.is_empty() {
             self.answer_requests(asked, &mut others, stage, tell)?;
         }
+        self.end_posts(&others)?;
         self.answer(&others, tell)?;
         others.into_iter().try_for_each(|item| self.end(item, tell))
     }
@@ -450,10 +477,8 @@ impl<'a> Batch<'_, 'a> {
     ) -> durable::Result<Option<PathBuf>> {
         let path = delivery.place(names, barrier)?;
         let (target, wanted) = delivery.goal();
-        let letter = item.accepted.as_ref().and_then(|accepted| match &accepted.task {
-            Task::Deliver(deliver) if deliver.is_folder() => Some(&deliver.id),
-            _ => None,
-        });
+        let letter = item.accepted.as_ref().and_then(|accepted| accepted.task.letter());
+        let letter = letter.filter(|letter| letter.is_folder()).map(|letter| &letter.id);
         match (&item.fate, letter, path.as_ref().and_then(|path| path.file_name())) {
             (Fate::Waits(_), ..) => {
                 let path = path.clone().unwrap_or_else(|| target.path.join(wanted));
@@ -479,7 +504,7 @@ impl<'a> Batch<'_, 'a> {
         let mut told = Vec::with_capacity(placed.len());
         for (item, delivery, path) in placed {
             delivery.settle(&mark, self.run, &mut barrier)?;
-            if let (Some(path), Some(Task::Deliver(deliver))) = (path, item.accepted.as_ref().map(|it| &it.task)) {
+            if let (Some(path), Some(deliver)) = (path, item.accepted.as_ref().and_then(|it| it.task.letter())) {
                 let (packet, author) = (item.packet, deliver.author.name.clone());
                 let re = deliver.letter.kind.as_file().and_then(|file| file.re);
                 let delivered = Delivered { packet, author, path, re };
@@ -538,6 +563,7 @@ impl<'a> Batch<'_, 'a> {
             | Fate::Staged(_)
             | Fate::Partial(..)
             | Fate::Ready(_)
+            | Fate::GoesOn(_)
             | Fate::Asked
             | Fate::Large => Ok(()),
         }
@@ -574,7 +600,7 @@ impl<'a> Batch<'_, 'a> {
         }
         match &accepted.task {
             Task::Relay(_) => self.go_ahead(item),
-            Task::Deliver(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => Ok(()),
+            Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => Ok(()),
         }
     }
 

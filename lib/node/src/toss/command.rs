@@ -18,7 +18,7 @@ use mb_spool::tries::{self, Claim, Last, Tries};
 use mb_wire::letter::Kind;
 
 use super::apply::{Batch, Fate, Item};
-use super::decide::{Accepted, Deliver, How, Refusal, Task};
+use super::decide::{Accepted, Deliver, How, Refusal};
 use super::payload::{Bodies, PayloadError};
 use super::stage::Stage;
 use super::{Event, Tell};
@@ -210,7 +210,8 @@ impl<'a> Batch<'_, 'a> {
         let Some(printed) = printed else { return Verdict::Good };
         let input = Input::Path(self.run.dir().path().join(printed));
         let name = Some(format!("{}.out", handle_of(deliver)).into_bytes());
-        let why = match self.tosser.send_back(deliver.author, &deliver.id, input, name, self.today.day) {
+        let Some(author) = deliver.author.known else { return Verdict::Bad("its author is not known any more".into()) };
+        let why = match self.tosser.send_back(author, &deliver.id, input, name, self.today.day) {
             Ok(_) => return Verdict::Good,
             Err(error) => format!("it has run, and what it printed could not be sent: {error}"),
         };
@@ -253,12 +254,10 @@ enum Verdict {
 }
 
 fn command_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Deliver<'a>, &'a Handler)> {
-    match &item.accepted.as_deref()?.task {
-        Task::Deliver(deliver) => match deliver.how {
-            How::Run(handler) => Some((deliver, handler)),
-            How::Place | How::Answer(_) => None,
-        },
-        _ => None,
+    let deliver = item.accepted.as_deref()?.task.letter()?;
+    match deliver.how {
+        How::Run(handler) => Some((deliver, handler)),
+        How::Place | How::Keep | How::Answer(_) => None,
     }
 }
 
@@ -277,7 +276,7 @@ fn order<'h>(accepted: &Accepted, deliver: &Deliver, handler: &'h Handler, tries
     let environment = vec![
         ("MB_LETTER", deliver.id.to_string()),
         ("MB_PACKET", accepted.packet.to_string()),
-        ("MB_SENDER", deliver.author.id().to_string()),
+        ("MB_SENDER", deliver.author.id.to_string()),
         ("MB_SENDER_NAME", deliver.author.name.clone()),
         ("MB_HANDLE", handle_of(deliver)),
         ("MB_NICE", accepted.nice.to_string()),

@@ -4,21 +4,25 @@
 //! The gates stand in the order of `requirements.md`: form, `to`, dates, seal, hop signature, link; then, of a letter, its
 //! author and what it may do here; of a packet under way, its slot and between whom we relay.
 
+use std::collections::BTreeMap;
+
 use mb_spool::class::Class;
 use mb_spool::date::time_text;
+use mb_wire::area::{AreaError, AreaMessage, Mode};
 use mb_wire::card::CardError;
 use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap};
 use mb_wire::hash::Digest;
-use mb_wire::id::{LetterId, Mark, NodeId, PacketId, SlotTag};
+use mb_wire::id::{AreaId, LetterId, Mark, MsgHash, NodeId, PacketId, SlotTag};
 use mb_wire::key::NodeSecrets;
-use mb_wire::letter::{Form, Frame, Kind, Letter, LetterError};
+use mb_wire::letter::{ExecMeta, Form, Frame, Kind, Letter, LetterError};
 use mb_wire::reply::{ReplyError, ReplyRoute, Returned};
 use mb_wire::report::{Report, ReportError};
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
 use mb_wire::trace::{Trace, TraceError};
 
 use super::request::{is_in_a_share, shown};
-use crate::config::{Handler, Keep, KnownNode, Share};
+use crate::config::{Accept, Handler, Keep, KnownArea, KnownNode, Share};
+use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
 use crate::way::ONION_DAYS;
 
@@ -36,14 +40,18 @@ pub struct Known<'a> {
     pub nodes: &'a dyn Nodes,
     /// This node's exchange keys.
     pub keys: &'a ExchangeKeys,
+    /// The secrets of areas.
+    pub area_secrets: &'a AreaSecrets,
 }
 
-/// Knows nodes.
+/// Knows nodes, and areas.
 pub trait Nodes: Sync {
     /// A known node by its id; this node is one of them.
     fn node(&self, id: &NodeId) -> Option<&KnownNode>;
     /// A known node by the name that we have for it, or its id.
     fn named(&self, name: &str) -> Option<&KnownNode>;
+    /// A known area by its id.
+    fn area(&self, id: &AreaId) -> Option<&KnownArea>;
 }
 
 /// What is to be done with a packet.
@@ -88,6 +96,8 @@ pub struct Accepted<'a> {
 pub enum Task<'a> {
     /// It carries a letter for us.
     Deliver(Deliver<'a>),
+    /// It is a message of an area.
+    Post(Post<'a>),
     /// It is under way to somebody else.
     Relay(Relay<'a>),
     /// It says that these packets of ours are settled over there.
@@ -98,6 +108,67 @@ pub enum Task<'a> {
     Reply(Returned, RouteError),
 }
 
+impl<'a> Task<'a> {
+    /// The letter that may be delivered here, if there is one.
+    pub fn letter(&self) -> Option<&Deliver<'a>> {
+        match self {
+            Task::Deliver(deliver) => Some(deliver),
+            Task::Post(Post { reading: Reading::Deliver(deliver), .. }) => Some(deliver),
+            _ => None,
+        }
+    }
+}
+
+/// A message of an area that may go on to its subscribers.
+pub struct Post<'a> {
+    /// Its name, the same on each node.
+    pub hash: MsgHash,
+    /// The area.
+    pub area: &'a KnownArea,
+    /// The message.
+    pub message: Box<AreaMessage>,
+    /// Who wrote it, as far as we can read that.
+    pub author: Option<NodeId>,
+    /// What becomes of it here.
+    pub reading: Reading<'a>,
+}
+
+/// What becomes of an area's message at this node.
+pub enum Reading<'a> {
+    /// Nothing: it goes on. We cannot read it, or have written it.
+    No,
+    /// Its letter is delivered.
+    Deliver(Deliver<'a>),
+    /// It goes on, but is not for us.
+    Refuse(Refusal),
+}
+
+/// Who wrote a letter.
+#[derive(Clone)]
+pub struct Author<'a> {
+    /// The node.
+    pub id: NodeId,
+    /// Our name for it, or its id.
+    pub name: String,
+    /// The node, if it is known.
+    pub known: Option<&'a KnownNode>,
+}
+
+impl<'a> Author<'a> {
+    fn new(id: NodeId, known: Option<&'a KnownNode>) -> Author<'a> {
+        Author { id, name: known.map_or_else(|| id.to_string(), |node| node.name.clone()), known }
+    }
+}
+
+/// Where the files of a letter go, and on which terms.
+#[derive(Clone, Copy)]
+pub struct Inbox<'a> {
+    /// The name of the folder for them where `accept` names none: that of the author, or of the area.
+    pub name: &'a str,
+    /// The terms.
+    pub accept: &'a Accept,
+}
+
 /// A letter that may be delivered.
 pub struct Deliver<'a> {
     /// The letter's id.
@@ -105,7 +176,9 @@ pub struct Deliver<'a> {
     /// The letter.
     pub letter: Letter,
     /// Who wrote it.
-    pub author: &'a KnownNode,
+    pub author: Author<'a>,
+    /// Where its files go.
+    pub inbox: Inbox<'a>,
     /// What becomes of it.
     pub how: How<'a>,
     /// In an onion: what is taken off each body before it is opened.
@@ -125,8 +198,10 @@ impl Deliver<'_> {
 /// What becomes of a letter.
 #[derive(Clone, Copy)]
 pub enum How<'a> {
-    /// It is put into the author's folder.
+    /// It is put into the folder for it.
     Place,
+    /// It is kept, to be read: of an area without a folder.
+    Keep,
     /// It is the standard input of this command.
     Run(&'a Handler),
     /// Something in one of these is sent back.
@@ -180,7 +255,7 @@ impl Relay<'_> {
 }
 
 /// Why a packet is not processed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Refusal {
     /// Its hash is not its name, or it is no envelope by length.
     #[error("damaged: its content is not what its name says")]
@@ -269,6 +344,44 @@ pub enum Refusal {
     /// We do not know the author.
     #[error("written by a node that is not known here: {0}")]
     UnknownAuthor(NodeId),
+    /// We do not know the area.
+    #[error("a message of an area that is not known here: {0}")]
+    UnknownArea(AreaId),
+    /// The area's message breaks a rule.
+    #[error("area {area}: {cause}")]
+    Area {
+        /// Our name for the area.
+        area: String,
+        /// Which rule.
+        cause: AreaError,
+    },
+    /// It is signed with a key that may not write in the area.
+    #[error("area {0}: signed with a post key that is not the area's")]
+    OtherPostKey(String),
+    /// Only its owner may write in the area.
+    #[error("area {area}: written by {author}, and only its owner may")]
+    NotOwner {
+        /// Our name for the area.
+        area: String,
+        /// Our name for the author, or its id.
+        author: String,
+    },
+    /// We do not know the author of an area's message.
+    #[error("area {area}: written by a node that is not known here: {author}")]
+    UnknownWriter {
+        /// Our name for the area.
+        area: String,
+        /// The author.
+        author: NodeId,
+    },
+    /// A subscriber of the area is not known.
+    #[error("area {area}: its subscriber {name} is not known here")]
+    UnknownSubscriber {
+        /// Our name for the area.
+        area: String,
+        /// The name of the subscriber.
+        name: String,
+    },
     /// The author may not send us files.
     #[error("{0} may not send us files ([accept] files = false)")]
     NoFiles(String),
@@ -364,6 +477,8 @@ impl Refusal {
     pub fn class(&self) -> Class {
         match self {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => Class::UnknownName,
+            Refusal::UnknownArea(_) | Refusal::UnknownWriter { .. } => Class::UnknownName,
+            Refusal::OtherPostKey(_) | Refusal::NotOwner { .. } => Class::Refused,
             Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) | Refusal::NoFiles(_) => {
                 Class::Refused
             }
@@ -376,6 +491,7 @@ impl Refusal {
             | Refusal::Card { .. }
             | Refusal::FolderFull { .. }
             | Refusal::NoAnswer { .. }
+            | Refusal::UnknownSubscriber { .. }
             | Refusal::NoRoom { .. } => Class::Later,
             _ => Class::Data,
         }
@@ -387,6 +503,11 @@ impl Refusal {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => {
                 Some("if you trust it: mb-node add its card, then mb-toss --retry")
             }
+            Refusal::UnknownArea(_) => Some("mb-area join takes its card; then mb-toss --retry"),
+            Refusal::UnknownWriter { .. } => {
+                Some("mb-node add its card, or allow_unknown = true in the area's file; then mb-toss --retry")
+            }
+            Refusal::UnknownSubscriber { .. } => Some("mb-node add it, or mb-area unsubscribe it"),
             Refusal::Handler { .. } | Refusal::NoRequests(_) => {
                 Some("allow it in the node's file, then mb-toss --retry")
             }
@@ -461,6 +582,7 @@ fn look_inside<'a>(
             let here = Here { letter: signed, frame: Frame::from(&prefix), trace: Trace::default(), veils: None };
             Task::Deliver(deliver(here, known, from, word)?)
         }
+        Content::Area(message) => Task::Post(post(message, known)?),
         Content::Confirm(packets) => Task::Confirm(packets),
         Content::Reports(reports) => Task::Report(reports),
         Content::Routed(routed) => {
@@ -502,12 +624,71 @@ fn deliver<'a>(
         }
     }
     let how = how(&letter.kind, author)?;
+    let (inbox, author) =
+        (Inbox { name: &author.name, accept: &author.accept }, Author::new(author.id(), Some(author)));
     let is_relayed = from.id() != letter.author && veils.is_none();
     let trace = match letter.wants.trace {
         true => Some(trace),
         false => is_relayed.then(Trace::default),
     };
-    Ok(Deliver { id, letter, author, how, veils, trace })
+    Ok(Deliver { id, letter, author, inbox, how, veils, trace })
+}
+
+/// What is checked of an area's message before anything is marked, stored or passed on: that whoever signed it may write there, and, if
+/// we can read it, its letter.
+fn post<'a>(message: Box<AreaMessage>, known: &Known<'a>) -> Result<Post<'a>, Refusal> {
+    let head = &message.head;
+    let area = known.nodes.area(&head.area).ok_or(Refusal::UnknownArea(head.area))?;
+    let wrong = |cause: AreaError| Refusal::Area { area: area.name.clone(), cause };
+    check_dates(head.end, known)?;
+    if head.post != area.card.keys.post {
+        return Err(Refusal::OtherPostKey(area.name.clone()));
+    }
+    let hash = message.verify_post().map_err(wrong)?;
+    let Some(key) = known.area_secrets.read(&head.area) else {
+        return Ok(Post { hash, area, message, author: None, reading: Reading::No });
+    };
+    let (signed, frame) = message.open(key).map_err(wrong)?;
+    let card = signed.card().map_err(|cause| wrong(cause.into()))?;
+    // The frame refuses a letter without one.
+    let identity = card.map_or([0; 32], |card| card.identity);
+    let (id, letter) = signed.verify(&identity, frame).map_err(|cause| wrong(cause.into()))?;
+    let author = Author::new(letter.author, known.nodes.node(&letter.author));
+    if area.card.mode == Mode::Log && author.id != area.card.owner_id() {
+        return Err(Refusal::NotOwner { area: area.name.clone(), author: author.name });
+    }
+    let (is_ours, writer) = (author.id == known.own, author.id);
+    let reading = match how_posted(&letter.kind, area, &author) {
+        // One's own post goes on, and is not delivered to oneself; that it can be read here as by others, it may be kept.
+        Ok(How::Place | How::Run(_)) if is_ours => Reading::No,
+        Ok(how) => {
+            let inbox = Inbox { name: &area.name, accept: &area.accept };
+            Reading::Deliver(Deliver { id, letter, author, inbox, how, veils: None, trace: None })
+        }
+        Err(_) if is_ours => Reading::No,
+        Err(refusal) => Reading::Refuse(refusal),
+    };
+    Ok(Post { hash, area, message, author: Some(writer), reading })
+}
+
+/// What becomes of a letter to an area.
+fn how_posted<'a>(kind: &Kind, area: &'a KnownArea, author: &Author) -> Result<How<'a>, Refusal> {
+    if author.known.is_none() && !area.allow_unknown {
+        return Err(Refusal::UnknownWriter { area: area.name.clone(), author: author.id });
+    }
+    match kind {
+        Kind::File(_) if area.accept.folder.is_none() => Ok(How::Keep),
+        // The form of letters to areas has no requests.
+        Kind::File(_) | Kind::Request(_) => Ok(How::Place),
+        Kind::Exec(exec) => match handler(exec, &area.exec, &author.name)? {
+            Handler { reply: true, .. } if author.known.is_none() => Err(Refusal::Handler {
+                author: author.name.clone(),
+                handle: exec.handle.clone(),
+                what: "its author is not known, so nothing can be sent back to him",
+            }),
+            handler => Ok(How::Run(handler)),
+        },
+    }
 }
 
 /// What becomes of the author's letter, if he may send one of this kind.
@@ -515,20 +696,22 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
     match kind {
         Kind::File(_) if author.accept.files => Ok(How::Place),
         Kind::File(_) => Err(Refusal::NoFiles(author.name.clone())),
-        Kind::Exec(exec) => {
-            let handler = author.exec.get(&exec.handle);
-            let refusal = |what| Refusal::Handler { author: author.name.clone(), handle: exec.handle.clone(), what };
-            match handler {
-                None => Err(refusal("no such handle ([exec.HANDLE])")),
-                Some(handler) if !exec.args.is_empty() && !handler.arguments => {
-                    Err(refusal("no arguments may be added ([exec.HANDLE] arguments = false)"))
-                }
-                Some(handler) => Ok(How::Run(handler)),
-            }
-        }
+        Kind::Exec(exec) => Ok(How::Run(handler(exec, &author.exec, &author.name)?)),
         Kind::Request(_) if author.shares.is_empty() => Err(Refusal::NoRequests(author.name.clone())),
         Kind::Request(request) if is_in_a_share(&author.shares, &request.path) => Ok(How::Answer(&author.shares)),
         Kind::Request(request) => Err(Refusal::NotShared { author: author.name.clone(), path: shown(&request.path) }),
+    }
+}
+
+/// The command that a letter of `author` asks for.
+fn handler<'a>(exec: &ExecMeta, handlers: &'a BTreeMap<String, Handler>, author: &str) -> Result<&'a Handler, Refusal> {
+    let refusal = |what| Refusal::Handler { author: author.to_owned(), handle: exec.handle.clone(), what };
+    match handlers.get(&exec.handle) {
+        None => Err(refusal("no such handle ([exec.HANDLE])")),
+        Some(handler) if !exec.args.is_empty() && !handler.arguments => {
+            Err(refusal("no arguments may be added ([exec.HANDLE] arguments = false)"))
+        }
+        Some(handler) => Ok(handler),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mb_spool::areas::{self, Marks};
 use mb_spool::bodies::{self, QueueListing};
 use mb_spool::class::Class;
 use mb_spool::day::{self, Doubt, Today};
@@ -23,6 +24,7 @@ use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Reason, Receipt};
 
 use crate::exec::Runner;
+use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
 use crate::send::Random;
 use charge::Charges;
@@ -36,6 +38,8 @@ mod apply;
 mod charge;
 /// Packets under way go on.
 mod relay;
+/// Messages of areas go on to their subscribers.
+mod post;
 /// Neighbours are told what became of what they brought.
 pub(crate) mod answer;
 /// What the recipients of our onions answer.
@@ -76,6 +80,8 @@ pub struct Tosser<'a> {
     pub secrets: &'a NodeSecrets,
     /// The node's exchange keys.
     pub keys: &'a ExchangeKeys,
+    /// The secrets of areas.
+    pub area_secrets: &'a AreaSecrets,
     /// Opens a folder outside the spool by its absolute path; a link as its last part is refused.
     pub open: OpenFolder<'a>,
     /// Seconds since 1970.
@@ -281,8 +287,8 @@ impl Tosser<'_> {
             self.forget(&today, run)?;
             bad::trim(self.spool, self.now)?.into_iter().for_each(|packet| tell(Event::Dropped(packet)));
         }
-        let job =
-            Job { tosser: self, scope, today: &today, run, charges: Charges::default(), next_look: NextLook::never() };
+        let (charges, next_look, marks) = (Charges::default(), NextLook::never(), Marks::new(self.spool));
+        let job = Job { tosser: self, scope, today: &today, run, charges, next_look, marks };
         job.answer_left()?;
         job.reroute(tell)?;
         if is_new_day && today.doubt.is_none() {
@@ -356,6 +362,7 @@ impl Tosser<'_> {
         replies::forget_before(self.spool, today.day)?;
         asked::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
+        areas::forget_before(self.spool, today.day)?;
         partial::sweep(self.spool)?;
         ahead::clear(self.spool)?;
         tries::sweep(self.spool, self.now)?;
@@ -374,6 +381,8 @@ struct Job<'t, 'a> {
     charges: Charges,
     /// When what waits is to be looked at again.
     next_look: NextLook,
+    /// Who has which message of an area.
+    marks: Marks<'t>,
 }
 
 impl Job<'_, '_> {
@@ -401,7 +410,7 @@ impl Job<'_, '_> {
 
     /// Tosses one queue. Returns whether bodies came that packets may wait for.
     fn toss_queue(&self, source: &Source, tell: Tell) -> durable::Result<bool> {
-        let Job { tosser, scope, today, run, charges, next_look } = self;
+        let Job { tosser, scope, today, run, charges, next_look, marks } = self;
         let listing = bodies::packets(&source.dir)?;
         if !source.is_wait && !listing.bodies.is_empty() {
             tosser.note_due(run)?;
@@ -411,7 +420,7 @@ impl Job<'_, '_> {
             if tosser.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let batch = apply::Batch { tosser, source, today, run, charges, next_look, scope };
+            let batch = apply::Batch { tosser, source, today, run, charges, next_look, marks, scope };
             batch.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())

@@ -76,6 +76,7 @@ impl<'a> Batch<'_, 'a> {
         barrier.wait()?;
         let input =
             share::find(shares, request, tosser.open).map_err(|error| not_found(error, &author.name, &request.path))?;
+        let Some(author) = author.known else { return Err(Refusal::UnknownAuthor(author.id).into()) };
         match tosser.send_back(author, id, input, None, self.today.day) {
             Ok(packet) => Ok(Outcome::Sent(packet)),
             Err(SendBackError::Send(SendError::Stopped)) => Ok(Outcome::Stopped),

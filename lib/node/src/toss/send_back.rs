@@ -64,7 +64,8 @@ impl Tosser<'_> {
         let ways = roads(own, to, find).map_err(|error| SendBackError::Way(to.name.clone(), error))?;
         let mut ways = ways.into_iter();
         let via = ways.next().unwrap_or_default();
-        let recipient = Recipient { node: to, via, others: ways.collect(), words: String::new(), place: Place::Keep };
+        let recipient =
+            Recipient { node: to, via, others: ways.collect(), words: String::new(), place: Place::Keep, area: None };
         let sender = Sender {
             spool: self.spool,
             secrets: self.secrets,

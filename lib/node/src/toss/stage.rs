@@ -14,12 +14,12 @@ use mb_spool::layout::{FILE_MODE, Spool, sub_dir};
 use mb_spool::partial;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, Seen};
-use mb_wire::letter::{FileMeta, Form, Kind, Letter};
+use mb_wire::letter::{FileMeta, Form, Kind, Letter, Reader};
 
-use super::decide::{Deliver, Refusal};
+use super::decide::{Deliver, Inbox, Refusal};
 use super::payload::{Bodies, PayloadError};
 use super::unpack::{Modes, Unpacker};
-use crate::config::{KnownNode, Mode};
+use crate::config::Mode;
 use crate::name::safe_path;
 use crate::send::Place;
 
@@ -50,8 +50,8 @@ pub struct Shared {
     targets: Targets,
     /// Those of `self/seen/`, by their day.
     days: BTreeMap<u32, DirRef>,
-    /// Those of delivery, by the author's name.
-    folders: BTreeMap<String, (PathBuf, DirRef)>,
+    /// Those of delivery, by their absolute paths.
+    folders: BTreeMap<PathBuf, DirRef>,
     /// Everything that was staged.
     pub barrier: Barrier,
 }
@@ -64,17 +64,17 @@ impl Stage<'_> {
         let Kind::File(meta) = &deliver.letter.kind else {
             return Err(Refusal::NoFiles(deliver.author.name.clone()).into());
         };
-        let (target, mut wanted) = self.target(deliver.author, meta)?;
+        let (target, mut wanted) = self.target(deliver, meta)?;
         let staged = staged_name(self.run);
         let bodies = Bodies { letter: &deliver.letter, files: bodies, veils: deliver.veils.as_ref(), threads };
         let (mut id, part) = (deliver.id, partial::name(&wanted, &deliver.id));
         let goes = (!bodies.is_part()).then_some(&*part);
-        self.check_room(&target, deliver.author, &deliver.letter, goes)?;
+        self.check_room(&target, deliver.inbox, &deliver.letter, goes)?;
         if bodies.is_part() {
             (wanted, id) = (part, partial::id(&id));
         }
         let mut barrier = Barrier::new();
-        let written = self.write(&bodies, meta, deliver.author, &target, &staged, &mut barrier);
+        let written = self.write(&bodies, meta, deliver.inbox, &target, &staged, &mut barrier);
         let staged_list = written.and_then(|()| {
             let day = self.day(deliver.letter.end)?;
             let list = Delivery::stage(id, day, target.clone(), staged.clone(), wanted, self.run, &mut barrier);
@@ -93,12 +93,12 @@ impl Stage<'_> {
         &self,
         bodies: &Bodies,
         meta: &FileMeta,
-        author: &KnownNode,
+        inbox: Inbox,
         target: &Target,
         staged: &OsString,
         barrier: &mut Barrier,
     ) -> Result<(), PayloadError> {
-        let modes = Modes::new(author.accept.mode);
+        let modes = Modes::new(inbox.accept.mode);
         match meta.form {
             Form::Plain => {
                 let file = target.dir.create(staged, FILE_MODE)?;
@@ -147,9 +147,9 @@ impl Stage<'_> {
     }
 
     /// The folder that the letter goes to, noted durably, and the name that it is to get there.
-    fn target(&self, author: &KnownNode, meta: &FileMeta) -> durable::Result<(Target, OsString)> {
-        let (folders, name) = safe_path(&self.wanted_path(author, meta)?);
-        let (mut path, mut dir) = self.folder(author)?;
+    fn target(&self, deliver: &Deliver, meta: &FileMeta) -> durable::Result<(Target, OsString)> {
+        let (folders, name) = safe_path(&self.wanted_path(deliver, meta)?);
+        let (mut path, mut dir) = self.folder(deliver.inbox)?;
         for folder in folders {
             dir = match dir.open_dir(&folder) {
                 Err(error) if error.is_missing() => {
@@ -166,42 +166,43 @@ impl Stage<'_> {
     }
 
     /// The path that the letter names; of an answer that we have asked for, the one that we want.
-    fn wanted_path(&self, author: &KnownNode, meta: &FileMeta) -> durable::Result<Vec<u8>> {
-        let asked = match &meta.re {
-            Some(re) => asked::find(self.spool, re)?,
-            None => None,
+    fn wanted_path(&self, deliver: &Deliver, meta: &FileMeta) -> durable::Result<Vec<u8>> {
+        let asked = match (&meta.re, &deliver.letter.to) {
+            (Some(re), Reader::Node(_)) => asked::find(self.spool, re)?,
+            _ => None,
         };
-        let place = asked.filter(|asked| asked.to == author.id()).and_then(|asked| Place::parse(&asked.name).ok());
+        let place =
+            asked.filter(|asked| asked.to == deliver.author.id).and_then(|asked| Place::parse(&asked.name).ok());
         Ok(place.map_or_else(|| meta.path.clone(), |place| place.path_of(&meta.path)))
     }
 
-    fn folder(&self, author: &KnownNode) -> durable::Result<(PathBuf, DirRef)> {
-        let known = self.shared().folders.get(&author.name).cloned();
-        if let Some(folder) = known {
-            return Ok(folder);
+    fn folder(&self, inbox: Inbox) -> durable::Result<(PathBuf, DirRef)> {
+        let own = || self.spool_path.join("incoming").join(inbox.name);
+        let path = inbox.accept.folder.clone().unwrap_or_else(own);
+        let known = self.shared().folders.get(&path).cloned();
+        if let Some(dir) = known {
+            return Ok((path, dir));
         }
-        let folder = match &author.accept.folder {
-            Some(path) => (path.clone(), (self.open)(path)?),
-            None => {
-                let dir = self.spool.make(&["incoming", &author.name])?;
-                (self.spool_path.join("incoming").join(&author.name), dir)
-            }
+        let dir = match &inbox.accept.folder {
+            Some(path) => (self.open)(path)?,
+            None => self.spool.make(&["incoming", inbox.name])?,
         };
-        Ok(self.shared().folders.entry(author.name.clone()).or_insert(folder).clone())
+        let dir = self.shared().folders.entry(path.clone()).or_insert(dir).clone();
+        Ok((path, dir))
     }
 
     /// `goes`: a folder in the target, if it is there, whose files go when the letter comes.
     fn check_room(
         &self,
         target: &Target,
-        author: &KnownNode,
+        inbox: Inbox,
         letter: &Letter,
         goes: Option<&OsStr>,
     ) -> Result<(), PayloadError> {
         let len = letter.payload_len();
         let folder = || target.path.display().to_string();
-        if let Some(most) = author.accept.most_bytes {
-            let (_, top) = self.folder(author)?;
+        if let Some(most) = inbox.accept.most_bytes {
+            let (_, top) = self.folder(inbox)?;
             let part = goes.and_then(|name| target.dir.open_dir(name).ok());
             let part_len = part.map_or(Ok(0), |part| bytes_in(&part, MOST_DEPTH))?;
             if bytes_in(&top, MOST_DEPTH)?.saturating_sub(part_len).saturating_add(len) > most {

@@ -14,6 +14,9 @@ mod network;
 /// Letters that ask for something.
 mod request;
 
+use mb_node::config::KnownArea;
+use mb_node::home::AreaSecrets;
+use mb_wire::id::AreaId;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,6 +78,10 @@ impl Nodes for Acquaintances<'_> {
 
     fn named(&self, name: &str) -> Option<&KnownNode> {
         self.0.iter().copied().find(|node| node.name == name)
+    }
+
+    fn area(&self, _: &AreaId) -> Option<&KnownArea> {
+        None
     }
 }
 
@@ -154,6 +161,7 @@ fn toss_running(
         nodes: &nodes,
         secrets: &south.secrets,
         keys: &keys,
+        area_secrets: &AreaSecrets::default(),
         open: &open,
         now: NOON,
         reserve: 0,
@@ -231,7 +239,7 @@ fn to(node: &KnownNode) -> Recipient<'_> {
 }
 
 fn by<'a>(node: &'a KnownNode, via: Vec<&'a KnownNode>) -> Recipient<'a> {
-    Recipient { node, via, others: Vec::new(), words: node.name.clone(), place: Place::Keep }
+    Recipient { node, via, others: Vec::new(), words: node.name.clone(), place: Place::Keep, area: None }
 }
 
 /// Real files to be sent: reading them is outside of the model.

@@ -43,7 +43,7 @@ fn packet(north: &Actor, south: &Actor) -> (BTreeMap<String, Vec<u8>>, Vec<Strin
     }
     let to = Address { id: south.id(), exchange: ExchangeSecret::from_random(south.key).public() };
     let letter = Letter {
-        to: to.id,
+        to: to.id.into(),
         end: TODAY + 1,
         kind: Kind::File(FileMeta {
             re: None,

@@ -43,7 +43,10 @@ pub enum Fault {
         /// Its length.
         found: u64,
     },
-    /// An envelope without one of its bodies.
+    /// A message of an area that is kept, and is none, or another than its name says.
+    #[error("is no message of an area with this name")]
+    Message,
+    /// An envelope, or a kept message, without one of its bodies.
     #[error("its body {number} is missing: {root}")]
     Missing {
         /// Number of the body, from 0.
@@ -133,6 +136,7 @@ impl Fault {
             Fault::To(_) => "to",
             Fault::Shard(_) => "shard",
             Fault::Size { .. } => "size",
+            Fault::Message => "message",
             Fault::Missing { .. } => "missing",
             Fault::Waiting { .. } => "waiting",
             Fault::Unlisted => "unlisted",

@@ -8,6 +8,7 @@ mod finding;
 mod fix;
 mod hashing;
 mod held;
+mod kept;
 mod packets;
 mod state;
 #[cfg(test)]
@@ -23,8 +24,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use mb_wire::id::{NodeId, Root};
+use mb_wire::id::{AreaId, MsgHash, NodeId, Root};
 
+use crate::areas::AREA;
 use crate::asked::ASKED;
 use crate::called;
 use crate::complaints::COMPLAINTS;
@@ -116,6 +118,7 @@ impl Walk<'_> {
             "self" => self.each(root, place, entry, Walk::own),
             _ if !whole => {}
             "body" => self.index(root, place, entry),
+            AREA => self.area_days(root, place, entry, Walk::kept),
             "tmp" => self.runs(root, place, entry),
             PART => self.each(root, place, entry, Walk::part),
             "bad" => self.packets(root, place, entry, Rule::Bad),
@@ -179,6 +182,7 @@ impl Walk<'_> {
             }),
             Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
+            Some(AREA) => self.area_days(dir, place, entry, Walk::marks),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),
         }
@@ -194,6 +198,38 @@ impl Walk<'_> {
         if !is_right || entry.kind != Kind::File {
             self.fault(place, Fault::Unknown);
         }
+    }
+
+    /// A folder of areas, of which each has folders of days.
+    fn area_days(&mut self, dir: &DirRef, place: &Path, entry: &Entry, work: fn(&mut Self, &DirRef, &Path, &Entry)) {
+        self.each(dir, place, entry, |walk, dir, place, entry| {
+            if entry.name.to_str().is_none_or(|name| name.parse::<AreaId>().is_err()) {
+                return walk.fault(place, Fault::Unknown);
+            }
+            walk.each(dir, place, entry, |walk, dir, place, entry| match entry.name.to_str() {
+                Some(name) if name.parse::<u32>().is_ok_and(|day| day.to_string() == name) => {
+                    work(walk, dir, place, entry);
+                }
+                _ => walk.fault(place, Fault::Unknown),
+            });
+        });
+    }
+
+    /// A day of marks: names of messages.
+    fn marks(&mut self, dir: &DirRef, place: &Path, entry: &Entry) {
+        self.each(dir, place, entry, |walk, _, place, entry| {
+            let is_right = entry.name.to_str().is_some_and(|name| name.parse::<MsgHash>().is_ok());
+            if !is_right || entry.kind != Kind::File {
+                walk.fault(place, Fault::Unknown);
+            }
+        });
+    }
+
+    /// A day of kept messages.
+    fn kept(&mut self, dir: &DirRef, place: &Path, entry: &Entry) {
+        let Some(dir) = self.open(dir, place, entry) else { return };
+        let found = kept::check(&dir, place, &self.hashing);
+        self.report(found);
     }
 
     fn packets(&mut self, dir: &DirRef, place: &Path, entry: &Entry, rule: Rule) {
@@ -220,6 +256,7 @@ impl Walk<'_> {
                 self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false))
             }
             EXEC => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            AREA => self.area_days(dir, place, entry, Walk::marks),
             "once" => self.records(dir, place, entry, state::once_record),
             "keys" => self.records(dir, place, entry, state::key_file),
             "day" => self.number(dir, place, StateFile::Day),

@@ -61,7 +61,7 @@ fn envelope(to: NodeId, salt: u8, bodies: &[LetterBody]) -> Vec<u8> {
     let author = node(1);
     let file = FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"report".to_vec(), mtime: (0, 0) };
     let letter = Letter {
-        to,
+        to: to.into(),
         end: 20_090,
         kind: Kind::File(file),
         salt: [salt; 16],

@@ -6,7 +6,9 @@ use mb_wire::body::BodyKey;
 use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{LetterId, NodeId, PacketId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed, key_tag};
-use mb_wire::letter::{Argument, Codec, ExecMeta, FileMeta, Form, Kind, Letter, LetterBody, RequestMeta, Wants};
+use mb_wire::letter::{
+    Argument, Codec, ExecMeta, FileMeta, Form, Kind, Letter, LetterBody, Reader, RequestMeta, Wants,
+};
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
@@ -103,7 +105,7 @@ impl Draft {
             mtime: (1_700_000_000, 5),
         };
         let letter = Letter {
-            to: node(BOB).id(),
+            to: node(BOB).id().into(),
             end: 20_090,
             kind: Kind::File(file),
             salt: [0x5a; 16],
@@ -163,7 +165,7 @@ impl Draft {
         });
         let mut letter = map([
             ("v", int(1)),
-            ("to", bytes(to.as_bytes())),
+            ("to", bytes(&whom(to))),
             ("end", int(*end)),
             ("kind", Value::Map(map([(kind.word(), Value::Map(kind_map(kind)))]))),
             ("salt", bytes(salt)),
@@ -446,7 +448,7 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
     });
     let mut out = json!({
         "id": id.to_string(),
-        "to": letter.to.to_string(),
+        "to": letter.to.bound().to_string(),
         "end": letter.end,
         "time": letter.time,
         "author": letter.author.to_string(),
@@ -469,4 +471,12 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
 /// A node's id, for who only has its number.
 pub fn id(number: u8) -> NodeId {
     node(number).id()
+}
+
+/// The 32 bytes that say whom a letter is for.
+fn whom(to: &Reader) -> [u8; 32] {
+    match to {
+        Reader::Node(node) => *node.as_bytes(),
+        Reader::Area(posted) => *posted.area.as_bytes(),
+    }
 }

@@ -213,7 +213,7 @@ impl Road {
     /// The plain letter of [`Draft::new`] by this many hops.
     pub fn new(hops: usize) -> Road {
         let mut draft = Draft::new();
-        draft.letter.to = id(hop_node(hops - 1));
+        draft.letter.to = id(hop_node(hops - 1)).into();
         let terms = Terms { envelope_end: draft.end, end: draft.end, nice: draft.nice, hold: 0 };
         Road {
             draft,

@@ -30,7 +30,7 @@ impl World {
     /// A letter from alice to bob that is valid as it is.
     pub fn letter(&self) -> Letter {
         Letter {
-            to: self.bob.id(),
+            to: self.bob.id().into(),
             end: 20_000,
             kind: Kind::File(FileMeta {
                 re: None,

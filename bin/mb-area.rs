@@ -1,0 +1,394 @@
+//! mb-area: areas, whose messages come to all that subscribe to them.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use mb_cli::escape::{shown, shown_name};
+use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, node_name, random, setting_lines};
+use mb_node::config::KnownArea;
+use mb_node::home::{Home, Joined};
+use mb_node::posts::{KeptPost, kept_posts};
+use mb_node::show::{ContentView, Piece};
+use mb_spool::date::time_text;
+use mb_wire::area::{AreaCard, AreaSecret, Mode};
+use mb_wire::id::MsgHash;
+use mb_wire::key::ExchangeSecret;
+use mb_wire::letter::Kind;
+use serde_json::json;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+use zeroize::Zeroizing;
+
+/// Make areas and take part in them: what one writes comes to all who read, whichever way
+#[derive(Parser)]
+#[command(name = "mb-area", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make an area; prints its id
+    New {
+        /// What to call it
+        name: String,
+        /// Who may write
+        #[arg(long, value_enum, default_value_t = ModeWord::Open)]
+        mode: ModeWord,
+    },
+    /// Take in an area's card; a secret one only on standard input
+    Join {
+        /// What to call it
+        name: String,
+        /// Its relay card [standard input]
+        card: Option<String>,
+    },
+    /// Print an area's card: without options the one for relays, which is public
+    Card {
+        /// The area by name or id
+        name: String,
+        /// The secret one, for whoever may write
+        #[arg(long)]
+        writer: bool,
+        /// The secret one, for whoever may read; in an open area he writes too
+        #[arg(long, conflicts_with = "writer")]
+        reader: bool,
+    },
+    /// List the known areas: name, mode, what we may do, id
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is set for an area
+    Show {
+        /// The area by name or id
+        name: String,
+        /// As a JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hand an area's messages to these neighbours from now on
+    Subscribe {
+        /// The area by name or id
+        name: String,
+        /// Nodes by name or id
+        #[arg(required = true)]
+        nodes: Vec<String>,
+    },
+    /// Hand them to these no more
+    Unsubscribe {
+        /// The area by name or id
+        name: String,
+        /// Nodes by name or id
+        #[arg(required = true)]
+        nodes: Vec<String>,
+    },
+    /// Set keys in the area's file; KEY= takes one away
+    Set {
+        /// The area by name or id
+        name: String,
+        /// As folder=/srv/news or allow_unknown=true
+        #[arg(required = true, value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// List who takes part, as far as this node knows: owner and subscribers
+    Members {
+        /// The area by name or id
+        name: String,
+        /// One JSON object a line: role, name, id
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the messages that are kept, in threads; or print what these MESSAGEs bring
+    Read {
+        /// The area by name or id
+        name: String,
+        /// Messages, as the list names them
+        messages: Vec<MsgHash>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum ModeWord {
+    /// Whoever has the reader or the writer card
+    Open,
+    /// This node alone
+    Log,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mb-area new news                              an area of this node
+  mb-area card news --reader | ssh south mb-area join news
+  mb-area subscribe news south                  south gets its messages from us
+  mb-send -a news: may.txt                      to all who read it";
+
+impl Arguments for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn main() -> ExitCode {
+    mb_cli::main(run)
+}
+
+fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
+    let mut home = program.home()?;
+    match args.command {
+        Command::New { name, mode } => return new(program, &mut home, &name, mode),
+        Command::Join { name, card } => return join(program, &mut home, &name, card),
+        Command::Card { name, writer, reader } => return card(program, &home, &name, writer, reader),
+        Command::List { json } => return list(program, &home, json),
+        Command::Show { name, json } => return show(program, &home, &name, json),
+        Command::Subscribe { name, nodes } => home.subscribe(&name, &words(&nodes))?,
+        Command::Unsubscribe { name, nodes } => home.unsubscribe(&name, &words(&nodes))?,
+        Command::Set { name, settings } => return set(&mut home, &name, &settings),
+        Command::Members { name, json } => members(program, &home, home.area(&name)?, json),
+        Command::Read { name, messages, json } => return read(program, &home, &name, &messages, json),
+    }
+    Ok(())
+}
+
+fn words(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+fn new(program: &mut Program, home: &mut Home, name: &str, mode: ModeWord) -> Result<(), Failed> {
+    let mode = match mode {
+        ModeWord::Open => Mode::Open,
+        ModeWord::Log => Mode::Log,
+    };
+    let secrets = program.unlock(home)?;
+    let id = home.new_area(&secrets, name, mode, mb_cli::now_secs(), &mut |bytes| random(bytes))?;
+    program.say(id.to_string());
+    Ok(())
+}
+
+fn join(program: &mut Program, home: &mut Home, name: &str, card: Option<String>) -> Result<(), Failed> {
+    let text = match card {
+        Some(text) if text.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("mbse")) => {
+            let remedy = "hand it over on standard input; others may have seen it now";
+            return Err(Complaint::new(Class::Usage, "join: a secret card as an argument").with_remedy(remedy).into());
+        }
+        Some(text) => Zeroizing::new(text),
+        None => card_from_input(program)?,
+    };
+    let wrong = |error: mb_wire::area::AreaError| Complaint::new(Class::Data, format!("card: {error}"));
+    let (card, secret) = match text.trim().starts_with("mbs") || text.trim().starts_with("MBS") {
+        true => {
+            let secret = AreaSecret::from_text(text.trim()).map_err(wrong)?;
+            (secret.card.clone(), Some(secret))
+        }
+        false => (AreaCard::parse(text.trim()).map_err(wrong)?, None),
+    };
+    let id = card.id();
+    match home.join_area(name, card, secret)? {
+        Joined::New => program.say(format!("{name}\t{}", in_groups(&id.to_string()))),
+        Joined::More => program.detail(format_args!("{name}: more may be done in it from now on")),
+        Joined::Known => {}
+    }
+    Ok(())
+}
+
+fn card_from_input(program: &Program) -> Result<Zeroizing<String>, Failed> {
+    if io::stdin().is_terminal() {
+        program.note("reading a card from the terminal; Ctrl-D ends");
+    }
+    let mut lines = mb_cli::input_lines(io::stdin().lock())?.into_iter().map(|(_, line)| line);
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => Ok(Zeroizing::new(line)),
+        (None, _) => Err(Complaint::new(Class::NoInput, "standard input: no card").into()),
+        _ => Err(Complaint::new(Class::Usage, "standard input: more than one line").into()),
+    }
+}
+
+fn card(program: &mut Program, home: &Home, name: &str, writer: bool, reader: bool) -> Result<(), Failed> {
+    let area = home.area(name)?;
+    if !writer && !reader {
+        program.say(area.card.to_text());
+        return Ok(());
+    }
+    if writer && area.card.mode == Mode::Log {
+        let line = format!("area \"{}\": a log has one writer, the node that made it", area.name);
+        return Err(Complaint::new(Class::Refused, line).into());
+    }
+    let refused = |what: &str| Complaint::new(Class::Refused, format!("area \"{}\": {what}", area.name));
+    // A secret of its own, with no more in it than it is to give away.
+    let AreaSecret { card, post, read } = own_secret(home, area)?.ok_or_else(|| refused("this node only relays it"))?;
+    let given = match reader {
+        true if read.is_none() => return Err(refused("this node cannot read it").into()),
+        true => AreaSecret { post: post.filter(|_| card.mode == Mode::Open), card, read },
+        false if post.is_none() => return Err(refused("this node may not write in it").into()),
+        false => AreaSecret { card, post, read: None },
+    };
+    program.say(given.to_text().as_bytes());
+    Ok(())
+}
+
+fn own_secret(home: &Home, area: &KnownArea) -> Result<Option<AreaSecret>, Failed> {
+    Ok(home.area_secrets()?.take(&area.id()))
+}
+
+/// `relay`, or what of `read` and `write` may be done.
+fn rights(secret: Option<&AreaSecret>) -> &'static str {
+    match secret.map(|secret| (secret.read.is_some(), secret.post.is_some())) {
+        Some((true, true)) => "read,write",
+        Some((true, false)) => "read",
+        Some((false, true)) => "write",
+        Some((false, false)) | None => "relay",
+    }
+}
+
+fn list(program: &mut Program, home: &Home, as_json: bool) -> Result<(), Failed> {
+    let secrets = home.area_secrets()?;
+    for area in home.areas() {
+        let (id, mode, rights) = (area.id(), area.card.mode.word(), rights(secrets.get(&area.id())));
+        match as_json {
+            true => program.json(&json!({ "name": area.name, "mode": mode, "rights": rights, "id": id.to_string() })),
+            false => program.say(format!("{}\t{mode}\t{rights}\t{id}", area.name)),
+        }
+    }
+    Ok(())
+}
+
+fn show(program: &mut Program, home: &Home, name: &str, as_json: bool) -> Result<(), Failed> {
+    let area = home.area(name)?;
+    let secrets = home.area_secrets()?;
+    let settings = json!({
+        "name": area.name,
+        "id": area.id().to_string(),
+        "calls_itself": area.card.name,
+        "mode": area.card.mode.word(),
+        "rights": rights(secrets.get(&area.id())),
+        "owner": node_name(home, &area.card.owner_id()),
+        "created": area.card.created,
+        "card": area.card.to_text(),
+        "file": home.area_path(&area.name),
+        "settings": area.settings(),
+        "exec": area.exec.keys().collect::<Vec<_>>(),
+    });
+    if as_json {
+        program.json(&settings);
+    } else {
+        program.say(format!("in groups\t{}", in_groups(&area.id().to_string())));
+        setting_lines(&settings).into_iter().for_each(|line| program.say(line));
+    }
+    Ok(())
+}
+
+fn set(home: &mut Home, name: &str, settings: &[String]) -> Result<(), Failed> {
+    let split = |word| {
+        str::split_once(word, '=')
+            .ok_or_else(|| Complaint::new(Class::Usage, format!("set: {}: not KEY=VALUE", shown(word))))
+    };
+    let settings = settings.iter().map(|word| split(word)).collect::<Result<Vec<_>, _>>()?;
+    Ok(home.set_area(name, &settings)?)
+}
+
+fn members(program: &mut Program, home: &Home, area: &KnownArea, as_json: bool) {
+    let owner = area.card.owner_id();
+    let owner_name = home.node_by_id(&owner).map(|node| node.name.as_str());
+    let subscribers = area.subscribers.iter().map(|name| {
+        let id = home.node(name).ok().map(|node| node.id());
+        ("subscriber", Some(name.as_str()), id)
+    });
+    for (role, name, id) in std::iter::once(("owner", owner_name, Some(owner))).chain(subscribers) {
+        let id = id.map(|id| id.to_string());
+        match as_json {
+            true => program.json(&json!({ "role": role, "name": name, "id": id })),
+            false => program.say(format!("{role}\t{}\t{}", name.unwrap_or("-"), id.as_deref().unwrap_or("-"))),
+        }
+    }
+}
+
+fn read(program: &mut Program, home: &Home, name: &str, messages: &[MsgHash], as_json: bool) -> Result<(), Failed> {
+    let area = home.area(name)?;
+    let secret = own_secret(home, area)?;
+    let Some(key) = secret.as_ref().and_then(|secret| secret.read.as_ref()) else {
+        let line = format!("area \"{}\": this node cannot read it", area.name);
+        let remedy = "mb-area card --reader at a node that can, and mb-area join here";
+        return Err(Complaint::new(Class::Refused, line).with_remedy(remedy).into());
+    };
+    let posts = posts(program, home, area, key)?;
+    if messages.is_empty() {
+        posts.iter().for_each(|post| say(program, home, post, as_json));
+        return Ok(());
+    }
+    for message in messages {
+        match posts.iter().find(|post| post.hash == *message) {
+            Some(post) => print(program, home, post, as_json)?,
+            None => program.fail(&Complaint::new(Class::No, format!("{message}: not kept here"))),
+        }
+    }
+    Ok(())
+}
+
+fn posts(program: &mut Program, home: &Home, area: &KnownArea, key: &ExchangeSecret) -> Result<Vec<KeptPost>, Failed> {
+    let spool = program.spool(home)?;
+    Ok(kept_posts(&spool, &area.id(), key, &mut |error| program.fail(&error))?)
+}
+
+/// One line of the list: message, time, author, bytes, name; answers stand further in.
+fn say(program: &mut Program, home: &Home, post: &KeptPost, as_json: bool) {
+    if as_json {
+        let object = object(home, post);
+        return program.json(&object);
+    }
+    let letter = &post.letter;
+    let time = time_text(i64::try_from(letter.time).unwrap_or(i64::MAX));
+    let what = match &letter.kind {
+        Kind::File(file) => shown_name(OsStr::from_bytes(&file.path)),
+        Kind::Exec(_) | Kind::Request(_) => letter.kind.word().into(),
+    };
+    let (author, indent) = (node_name(home, &letter.author), "  ".repeat(post.depth.min(32)));
+    program.say(format!("{}\t{time}\t{author}\t{}\t{indent}{what}", post.hash, letter.payload_len()));
+}
+
+fn object(home: &Home, post: &KeptPost) -> serde_json::Value {
+    let author = &post.letter.author;
+    json!({
+        "message": post.hash.to_string(),
+        "re": post.re.map(|re| re.to_string()),
+        "depth": post.depth,
+        "author": { "name": home.node_by_id(author).map(|node| &node.name), "id": author.to_string() },
+        "content": ContentView::new(&post.letter),
+    })
+}
+
+/// What a message brings: a file's content, or what a folder consists of. With JSON, as a member `text` of its object, where it is text.
+fn print(program: &mut Program, home: &Home, post: &KeptPost, as_json: bool) -> Result<(), Failed> {
+    let threads = program.threads().get();
+    if !as_json {
+        return Ok(post.payload(threads, &mut |piece| match piece {
+            Piece::Content(bytes) => program.out().content(bytes),
+            Piece::Entry(path) => program.say(shown_name(OsStr::from_bytes(&path))),
+        })?);
+    }
+    let (mut object, mut text, mut entries) = (object(home, post), Vec::new(), Vec::new());
+    let is_short = post.letter.payload_len() <= MOST_TEXT;
+    if is_short {
+        post.payload(threads, &mut |piece| match piece {
+            Piece::Content(bytes) => text.extend_from_slice(bytes),
+            Piece::Entry(path) => entries.push(String::from_utf8_lossy(&path).into_owned()),
+        })?;
+    }
+    if !entries.is_empty() {
+        object["entries"] = json!(entries);
+    } else if let (true, Ok(text)) = (is_short, String::from_utf8(text)) {
+        object["text"] = json!(text);
+    }
+    program.json(&object);
+    Ok(())
+}
+
+/// A text longer than this is not part of a JSON object: it is printed without `--json`.
+const MOST_TEXT: u64 = 1 << 20;

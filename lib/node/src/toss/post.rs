@@ -1,0 +1,224 @@
+//! Post: a message of an area goes on to its subscribers, as an envelope and links for each, and then its letter is delivered here.
+//!
+//! Published, then marked for each subscriber, then delivered or kept, then marked as ours, then the input goes. Who dies in between
+//! does the rest again: what was published twice comes out as the same packet, and who has the message drops it.
+
+use mb_spool::areas::{self, Message};
+use mb_spool::barrier::Barrier;
+use mb_spool::batch;
+use mb_spool::durable::{self, FileRef};
+use mb_spool::names::body_name;
+use mb_spool::relayed;
+use mb_spool::seen::DoneMark;
+use mb_spool::verify::is_body;
+use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, wrap};
+use mb_wire::id::NodeId;
+
+use super::apply::{Batch, Fate, Item};
+use super::decide::{Accepted, How, Post, Reading, Refusal, Task};
+use super::payload::PayloadError;
+use super::stage::Stage;
+use super::{Event, Tell};
+use crate::config::{Keep, KnownNode};
+
+impl Post<'_> {
+    /// By what it is marked.
+    pub(super) fn message(&self) -> Message {
+        Message { area: self.message.head.area, end: self.message.head.end, hash: self.hash }
+    }
+}
+
+impl<'a> Batch<'_, 'a> {
+    /// Whether a message may go on, and what becomes of it here.
+    pub(super) fn ready_to_post(
+        &self,
+        accepted: &Accepted,
+        post: &Post,
+        stage: &Stage,
+        threads: usize,
+    ) -> Result<Fate, PayloadError> {
+        let spool = self.tosser.spool;
+        if self.marks.has(&spool.own(), &post.message())? {
+            return Ok(Fate::Known);
+        }
+        let files = match self.open_bodies(accepted)? {
+            Ok(files) => files,
+            Err(missing) => return Ok(Fate::Waits(missing)),
+        };
+        let to = self.subscribers(accepted, post)?;
+        if self.scope.no_relay && !to.is_empty() {
+            return Ok(Fate::Left);
+        }
+        verify_bodies(accepted, &files, threads)?;
+        if !self.admits(accepted)? {
+            return Err(Refusal::TooMuchUnderWay(accepted.from.name.clone()).into());
+        }
+        let here = match &post.reading {
+            Reading::No => Ok(Fate::Done),
+            Reading::Refuse(refusal) => Ok(Fate::Refused(refusal.clone())),
+            Reading::Deliver(deliver) => match deliver.how {
+                How::Place if self.scope.no_file => Ok(Fate::Left),
+                How::Run(_) if self.scope.no_exec => Ok(Fate::Left),
+                How::Place => self.stage_letter(accepted, deliver, stage, threads),
+                How::Run(handler) => self.ready_to_run(accepted, deliver, handler, stage, threads),
+                How::Keep | How::Answer(_) => Ok(Fate::Done),
+            },
+        };
+        // Whatever is wrong with it here, others get it.
+        let here = match here.unwrap_or_else(Fate::of_error) {
+            // Delivered before, by another message with the same letter.
+            Fate::Known => Fate::Done,
+            other => other,
+        };
+        Ok(Fate::GoesOn(Box::new(here)))
+    }
+
+    /// The subscribers that lack the message: not whom it came from, nor whoever wrote it.
+    fn subscribers(&self, accepted: &Accepted, post: &Post) -> Result<Vec<&'a KnownNode>, PayloadError> {
+        let (nodes, own) = (self.tosser.nodes, self.tosser.spool.own());
+        let message = post.message();
+        let mut to = Vec::new();
+        for name in &post.area.subscribers {
+            let unknown = || Refusal::UnknownSubscriber { area: post.area.name.clone(), name: name.clone() };
+            let node = nodes.named(name).ok_or_else(unknown)?;
+            let id = node.id();
+            let has_it = id == own || id == accepted.from.id() || Some(id) == post.author;
+            if !has_it && !self.marks.has(&id, &message)? {
+                to.push(node);
+            }
+        }
+        Ok(to)
+    }
+
+    /// Hands the messages among `items` on, together, and notes who has them then. Durable on return. What fails alone stays.
+    pub(super) fn post(&self, items: &mut [Item<'a>], tell: Tell) -> durable::Result<()> {
+        let mut posted = Vec::new();
+        for item in items.iter_mut() {
+            if let Fate::GoesOn(here) = &mut item.fate {
+                item.fate = std::mem::replace(&mut **here, Fate::Left);
+                posted.push(item);
+            }
+        }
+        if posted.is_empty() {
+            return Ok(());
+        }
+        let batch = batch::Batch::new(self.tosser.spool, self.run)?;
+        let mut has_it: Vec<(NodeId, Message)> = Vec::new();
+        let mut gone = Vec::new();
+        for item in posted {
+            let Some((accepted, post)) = post_of(item) else { continue };
+            let message = post.message();
+            match self.add(accepted, post, &batch) {
+                Ok(added) => {
+                    let known = [Some(accepted.from.id()), post.author].into_iter().flatten();
+                    has_it.extend(known.map(|node| (node, message)));
+                    has_it.extend(added.iter().map(|(node, _)| (node.id(), message)));
+                    gone.extend(added.into_iter().map(|(node, became)| (item.packet, accepted.from, node, became)));
+                }
+                Err(error) => {
+                    item.fate.drop_staged(self.run);
+                    item.fate = Fate::of_error(error);
+                }
+            }
+        }
+        batch.publish()?;
+        let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
+        let own = self.tosser.spool.own();
+        for (node, message) in has_it.iter().filter(|(node, _)| *node != own) {
+            self.marks.put(&mark, node, message, self.run, &mut barrier)?;
+        }
+        barrier.wait()?;
+        for (packet, from, next, became) in gone {
+            if from.link.most_bytes.is_some() || from.link.most_packets.is_some() {
+                relayed::note(self.tosser.spool, &from.id(), &next.id(), &became, self.run)?;
+            }
+            tell(Event::Relayed { packet, next: &next.name, became });
+        }
+        Ok(())
+    }
+
+    /// An envelope for each subscriber that lacks it, and the packets that they are.
+    fn add(
+        &self,
+        accepted: &Accepted,
+        post: &Post,
+        batch: &batch::Batch,
+    ) -> Result<Vec<(&'a KnownNode, mb_wire::id::PacketId)>, PayloadError> {
+        let content = Content::Area(post.message.clone());
+        let names: Vec<String> = (0..accepted.bodies.len()).map(|number| body_name(&accepted.packet, number)).collect();
+        let mut envelopes = Vec::new();
+        for node in self.subscribers(accepted, post)? {
+            envelopes.push((node, self.wrap_for(node, accepted, post, &content)?));
+        }
+        let mut added = Vec::with_capacity(envelopes.len());
+        for (node, envelope) in envelopes {
+            added.push((node, batch.add(node.id(), &envelope, &self.source.dir, &names)?));
+        }
+        Ok(added)
+    }
+
+    /// The envelope in which a message goes on to `node`: the same each time. Marks end its way, so `hops` stays as it was at the author.
+    fn wrap_for(
+        &self,
+        node: &KnownNode,
+        accepted: &Accepted,
+        post: &Post,
+        content: &Content,
+    ) -> Result<Vec<u8>, Refusal> {
+        let key = node.card.exchange_key(self.today.day).map_err(|cause| {
+            let node = node.name.clone();
+            Refusal::Card { node, cause }
+        })?;
+        let end = post.message.head.end;
+        let end = if key.gone_after == 0 { end } else { end.min(key.gone_after) };
+        let to = &Address { id: node.id(), exchange: key.public };
+        let ask = node.send.keep == Keep::UntilConfirmed;
+        let (nice, bodies) = (accepted.nice, &accepted.bodies[..]);
+        Ok(wrap(self.tosser.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies, ask, content })?)
+    }
+
+    /// Keeps what is to be kept of the messages that are through, and marks all of these as ours. Durable on return.
+    pub(super) fn end_posts(&self, items: &[Item<'a>]) -> durable::Result<()> {
+        let is_through = |item: &&Item| matches!(item.fate, Fate::Done | Fate::Ran(..));
+        let through: Vec<_> = items.iter().filter(is_through).filter_map(post_of).collect();
+        if through.is_empty() {
+            return Ok(());
+        }
+        let mut barrier = Barrier::new();
+        for (accepted, post) in &through {
+            if let Reading::Deliver(deliver) = &post.reading
+                && matches!(deliver.how, How::Keep)
+            {
+                let names: Vec<String> =
+                    (0..accepted.bodies.len()).map(|number| body_name(&accepted.packet, number)).collect();
+                let (spool, dir, end) = (self.tosser.spool, &self.source.dir, post.message.head.end);
+                areas::keep(spool, end, &post.message, dir, &names, self.run, &mut barrier)?;
+            }
+        }
+        barrier.wait()?;
+        let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
+        let own = self.tosser.spool.own();
+        for (_, post) in &through {
+            self.marks.put(&mark, &own, &post.message(), self.run, &mut barrier)?;
+        }
+        barrier.wait()
+    }
+}
+
+/// Relays cannot open what they hand on: that all of it is what the head says they check by its names.
+fn verify_bodies(accepted: &Accepted, files: &[FileRef], threads: usize) -> Result<(), PayloadError> {
+    for (number, (body, file)) in accepted.bodies.iter().zip(files).enumerate() {
+        if !is_body(file, body, threads)? {
+            return Err(Refusal::Body { number, what: "is not what its name says".into() }.into());
+        }
+    }
+    Ok(())
+}
+
+fn post_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Accepted<'a>, &'i Post<'a>)> {
+    let accepted = item.accepted.as_deref()?;
+    match &accepted.task {
+        Task::Post(post) => Some((accepted, post)),
+        _ => None,
+    }
+}

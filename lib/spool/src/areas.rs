@@ -1,0 +1,182 @@
+//! Areas: who has which message, and messages that are kept.
+//!
+//! `NODE/area/AREA/DAY/MSGHASH` is empty and says that NODE has that message, in `self/` that we have handed it on and done with it what is
+//! to be done here. DAY is the message's own last day, so a look-up is one stat and forgetting is one folder. A mark is made after what it
+//! speaks of is durable: without it something is sent twice, with it too early something would be lost.
+//!
+//! `area/AREA/DAY/MSGHASH` is a message that is kept, and `MSGHASH.n` are links to its bodies.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use mb_wire::area::AreaMessage;
+use mb_wire::id::{AreaId, MsgHash, NodeId};
+use mb_wire::size::ENVELOPE_MOST;
+
+use crate::barrier::Barrier;
+use crate::bodies::{exists, link_or_copy};
+use crate::durable::{self, DirRef, FileRef, Kind};
+use crate::layout::{Spool, days};
+use crate::record;
+use crate::run::{Run, forget_days};
+use crate::seen::DoneMark;
+
+/// The folder of marks in a node's folder, and that of kept messages in the spool's.
+pub const AREA: &str = "area";
+
+/// Marks are dropped so many days after the day that they are filed under, as letters are forgotten.
+const GRACE_DAYS: u32 = 2;
+
+/// A message by which it is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Message {
+    /// Its area.
+    pub area: AreaId,
+    /// Its last day.
+    pub end: u32,
+    /// Its name.
+    pub hash: MsgHash,
+}
+
+/// The marks of a run; their folders are opened once. Threads may ask at the same time.
+pub struct Marks<'a> {
+    spool: &'a Spool,
+    dirs: Mutex<BTreeMap<(NodeId, AreaId, u32), DirRef>>,
+}
+
+impl<'a> Marks<'a> {
+    /// Those of a spool.
+    pub fn new(spool: &'a Spool) -> Marks<'a> {
+        Marks { spool, dirs: Mutex::default() }
+    }
+
+    /// Whether `node` has the message; ours says that all is done.
+    pub fn has(&self, node: &NodeId, message: &Message) -> durable::Result<bool> {
+        let key = (*node, message.area, message.end);
+        let known = self.dirs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let dir = match known {
+            Some(dir) => dir,
+            None => {
+                let path = self.path(node, message);
+                let Some(dir) = self.spool.find(&path.each_ref().map(String::as_str))? else { return Ok(false) };
+                self.keep(key, dir)
+            }
+        };
+        exists(&*dir, &message.hash.to_string())
+    }
+
+    /// Notes that `node` has the message. Durable when `barrier` is.
+    pub fn put(
+        &self,
+        mark: &DoneMark,
+        node: &NodeId,
+        message: &Message,
+        run: &Run,
+        barrier: &mut Barrier,
+    ) -> durable::Result<()> {
+        let key = (*node, message.area, message.end);
+        let known = self.dirs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let dir = match known {
+            Some(dir) => dir,
+            None => self.keep(key, self.spool.make(&self.path(node, message).each_ref().map(String::as_str))?),
+        };
+        mark.put(&dir, &message.hash, run)?;
+        barrier.dir(&dir);
+        Ok(())
+    }
+
+    fn path(&self, node: &NodeId, message: &Message) -> [String; 4] {
+        let node = if *node == self.spool.own() { "self".into() } else { node.to_string() };
+        [node, AREA.into(), message.area.to_string(), message.end.to_string()]
+    }
+
+    fn keep(&self, key: (NodeId, AreaId, u32), dir: DirRef) -> DirRef {
+        self.dirs.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(dir).clone()
+    }
+}
+
+/// Forgets who has what of messages that ended before `today`, and messages that were kept until then.
+pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
+    let is_old = |day: u32| day.saturating_add(GRACE_DAYS) < today;
+    for node in spool.nodes()?.iter().map(ToString::to_string).chain(["self".into()]) {
+        if let Some(dir) = spool.find(&[&node, AREA])? {
+            for_each_area(&dir, |area| forget_days(area, is_old))?;
+        }
+    }
+    match spool.find(&[AREA])? {
+        Some(dir) => for_each_area(&dir, |area| forget_days(area, |day| day < today)),
+        None => Ok(()),
+    }
+}
+
+fn for_each_area(dir: &DirRef, mut work: impl FnMut(&DirRef) -> durable::Result<()>) -> durable::Result<()> {
+    for entry in dir.list()? {
+        let entry = entry?;
+        if entry.kind == Kind::Dir && entry.name.to_str().is_some_and(|name| name.parse::<AreaId>().is_ok()) {
+            work(&dir.open_dir(&entry.name)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a message until `day` is over, with its bodies, which are called `bodies` in `from`. Durable when `barrier` is.
+pub fn keep<N: AsRef<str>>(
+    spool: &Spool,
+    day: u32,
+    message: &AreaMessage,
+    from: &DirRef,
+    bodies: &[N],
+    run: &Run,
+    barrier: &mut Barrier,
+) -> durable::Result<()> {
+    let dir = spool.make(&[AREA, &message.head.area.to_string(), &day.to_string()])?;
+    let hash = message.hash();
+    for (number, body) in bodies.iter().enumerate() {
+        link_or_copy(from, body.as_ref(), &dir, &kept_body_name(&hash, number), run)?;
+    }
+    record::put(&dir, &hash.to_string(), &message.to_bytes(), run, Some(barrier))
+}
+
+/// The name of body number `number` of a kept message.
+fn kept_body_name(hash: &MsgHash, number: usize) -> String {
+    format!("{hash}.{number}")
+}
+
+/// A message that is kept.
+pub struct Kept {
+    /// Its name.
+    pub hash: MsgHash,
+    dir: DirRef,
+}
+
+impl Kept {
+    /// The message; `None` if it has gone or is damaged.
+    pub fn read(&self) -> durable::Result<Option<AreaMessage>> {
+        let bytes = record::read(&self.dir, &self.hash.to_string(), ENVELOPE_MOST)?;
+        let message = bytes.and_then(|bytes| AreaMessage::parse(&bytes).ok());
+        Ok(message.filter(|message| message.hash() == self.hash))
+    }
+
+    /// Opens its bodies, as many as its head lists.
+    pub fn open_bodies(&self, count: usize) -> durable::Result<Vec<FileRef>> {
+        (0..count).map(|number| self.dir.open(kept_body_name(&self.hash, number).as_ref())).collect()
+    }
+}
+
+/// The messages of an area that are kept, in no order.
+pub fn kept(spool: &Spool, area: &AreaId) -> durable::Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    let Some(dir) = spool.find(&[AREA, &area.to_string()])? else { return Ok(kept) };
+    for day in days(&dir)? {
+        let dir = match dir.open_dir(day.to_string().as_ref()) {
+            Err(error) if error.is_missing() => continue,
+            other => other?,
+        };
+        for entry in dir.list()? {
+            if let Some(hash) = entry?.name.to_str().and_then(|name| name.parse().ok()) {
+                kept.push(Kept { hash, dir: dir.clone() });
+            }
+        }
+    }
+    Ok(kept)
+}
