@@ -277,6 +277,13 @@ impl Run {
         String::from_utf8(self.stdout.clone()).unwrap_or_else(|_| panic!("standard output is not UTF-8\n{self}"))
     }
 
+    /// It must have exited 0 or 1; what it wrote to standard output.
+    #[track_caller]
+    pub fn ok_or_one(self) -> String {
+        assert!(self.code <= 1, "exit code\n{self}");
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
     /// It must have exited 0 and have said nothing at all.
     #[track_caller]
     pub fn silent(self) {

@@ -33,8 +33,8 @@ const MOST_NAME_LEN: usize = 255;
 const MOST_PATH_LEN: usize = 16 * 1024;
 /// How many taken names are remembered at a time.
 const MOST_REMEMBERED: usize = 4096;
-/// How deep the folders of a spool lie in each other: `self/seen/DAY`.
-const SPOOL_DEPTH: usize = 3;
+/// How deep the folders of a spool lie in each other: `self/area/AREA/DAY`.
+const SPOOL_DEPTH: usize = 4;
 /// What a reservation begins with.
 const RESERVED: &str = "mailbag:";
 /// What staged names begin with.

@@ -59,6 +59,12 @@ pub(super) const KEYS: Keys = &[
 ];
 
 impl KnownArea {
+    /// An area that is called `name` and has nothing but defaults.
+    pub fn new(name: impl Into<String>, card: AreaCard) -> KnownArea {
+        let (subscribers, exec) = (Vec::new(), BTreeMap::new());
+        KnownArea { name: name.into(), card, subscribers, allow_unknown: false, accept: Accept::default(), exec }
+    }
+
     /// Reads the text of `areas/NAME.toml`; `path` is for messages.
     pub fn parse(path: &Path, name: &str, text: &str) -> Result<KnownArea, ConfigError> {
         let Raw { card, subscribers, allow_unknown, folder, most_bytes, mode, exec } =

@@ -1,5 +1,6 @@
 //! Apply: a batch of packets through the steps of delivery, one barrier a step.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +23,7 @@ use mb_spool::seen::{self, DoneMark, Seen};
 use mb_spool::sent;
 use mb_spool::tries::Claim;
 use mb_spool::{bad, bodies};
-use mb_wire::id::{PacketId, Root};
+use mb_wire::id::{MsgHash, PacketId, Root};
 
 use super::charge::Charges;
 use super::decide::{Accepted, Decision, Deliver, How, Known, Refusal, Relay, Task, Word, decide};
@@ -45,6 +46,8 @@ pub struct Batch<'b, 'a> {
     pub next_look: &'b NextLook,
     /// Who has which message of an area.
     pub marks: &'b Marks<'b>,
+    /// The messages of areas that this batch hands on.
+    pub messages: Mutex<BTreeSet<MsgHash>>,
     /// What is to be left where it is.
     pub scope: &'b Scope,
 }
@@ -67,6 +70,8 @@ pub(super) enum Fate {
     Ready(Outgoing),
     /// It is a message of an area, and goes on to those who lack it before that becomes of it.
     GoesOn(Box<Fate>),
+    /// It is the same message as another packet of this batch, which goes on.
+    Twin,
     /// It asks for something, which is looked for when everything staged is through.
     Asked,
     /// It is processed now.
@@ -564,6 +569,7 @@ impl<'a> Batch<'_, 'a> {
             | Fate::Partial(..)
             | Fate::Ready(_)
             | Fate::GoesOn(_)
+            | Fate::Twin
             | Fate::Asked
             | Fate::Large => Ok(()),
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mb_spool::areas::{self, Marks};
@@ -420,7 +421,8 @@ impl Job<'_, '_> {
             if tosser.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let batch = apply::Batch { tosser, source, today, run, charges, next_look, marks, scope };
+            let messages = Mutex::default();
+            let batch = apply::Batch { tosser, source, today, run, charges, next_look, marks, messages, scope };
             batch.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())

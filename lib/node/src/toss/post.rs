@@ -3,6 +3,8 @@
 //! Published, then marked for each subscriber, then delivered or kept, then marked as ours, then the input goes. Who dies in between
 //! does the rest again: what was published twice comes out as the same packet, and who has the message drops it.
 
+use std::sync::PoisonError;
+
 use mb_spool::areas::{self, Message};
 use mb_spool::barrier::Barrier;
 use mb_spool::batch;
@@ -49,6 +51,9 @@ impl<'a> Batch<'_, 'a> {
         if self.scope.no_relay && !to.is_empty() {
             return Ok(Fate::Left);
         }
+        if !self.messages.lock().unwrap_or_else(PoisonError::into_inner).insert(post.hash) {
+            return Ok(Fate::Twin);
+        }
         verify_bodies(accepted, &files, threads)?;
         if !self.admits(accepted)? {
             return Err(Refusal::TooMuchUnderWay(accepted.from.name.clone()).into());
@@ -92,14 +97,22 @@ impl<'a> Batch<'_, 'a> {
 
     /// Hands the messages among `items` on, together, and notes who has them then. Durable on return. What fails alone stays.
     pub(super) fn post(&self, items: &mut [Item<'a>], tell: Tell) -> durable::Result<()> {
-        let mut posted = Vec::new();
+        let (mut posted, mut twins) = (Vec::new(), Vec::new());
         for item in items.iter_mut() {
-            if let Fate::GoesOn(here) = &mut item.fate {
-                item.fate = std::mem::replace(&mut **here, Fate::Left);
-                posted.push(item);
+            match &mut item.fate {
+                Fate::GoesOn(here) => {
+                    item.fate = std::mem::replace(&mut **here, Fate::Left);
+                    posted.push(item);
+                }
+                Fate::Twin => {
+                    item.fate = Fate::Left;
+                    twins.push(item);
+                }
+                _ => {}
             }
         }
         if posted.is_empty() {
+            // What they are twins of did not hold: they are looked at by the next run.
             return Ok(());
         }
         let batch = batch::Batch::new(self.tosser.spool, self.run)?;
@@ -119,6 +132,14 @@ impl<'a> Batch<'_, 'a> {
                     item.fate.drop_staged(self.run);
                     item.fate = Fate::of_error(error);
                 }
+            }
+        }
+        for item in twins {
+            let Some((accepted, post)) = post_of(item) else { continue };
+            let message = post.message();
+            if has_it.iter().any(|(_, known)| *known == message) {
+                has_it.push((accepted.from.id(), message));
+                item.fate = Fate::Known;
             }
         }
         batch.publish()?;

@@ -13,8 +13,8 @@ use mb_node::toss::payload::PayloadError;
 use mb_wire::letter::ExecMeta;
 
 use super::{
-    Actor, LockMode, Node, Options, Stream, World, assert_clean, at_every_step, folder_of, options, put, queued, seeds,
-    send, to, toss_running, variants,
+    Actor, Areas, LockMode, Node, Options, Stream, World, assert_clean, at_every_step, folder_of, options, put, queued,
+    seeds, send, to, toss_running, variants,
 };
 
 /// Runs nothing, and keeps what each letter brought, as often as it did.
@@ -87,7 +87,8 @@ fn a_power_cut_at_any_step_of_a_command_runs_it_at_least_once_or_at_most_once() 
                 at_every_step(|step| {
                     let what = format!("{name}, seed {seed}, step {step}, once {once}");
                     let (random, runner) = (Stream::new(seed + 320), Kept::default());
-                    let toss = |world: &World| toss_running(world, &south, &[&known], &random, &runner);
+                    let toss =
+                        |world: &World| toss_running(world, &south, &[&known], &random, (&runner, &Areas::default()));
                     let before = super::world(seed, fs.clone());
                     before.locks(locks);
                     put(&before, south.id(), &files);

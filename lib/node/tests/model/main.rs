@@ -3,6 +3,8 @@
 //!
 //! `MB_MODEL_SEEDS` says how many seeds each scenario runs with.
 
+/// Messages of areas.
+mod area;
 /// The same of packets that go on.
 mod relay;
 /// Letters for commands.
@@ -52,8 +54,19 @@ struct Actor {
 
 impl Actor {
     fn new(name: &str, number: u8) -> Actor {
-        let secrets = NodeSecrets::from_seed(&Seed::from_bytes([number; 32]));
-        let key = [number ^ 0x55; 32];
+        Actor::from([number; 32], name)
+    }
+
+    /// One of many.
+    fn of(name: String, number: u32) -> Actor {
+        let mut seed = [0xaa; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        Actor::from(seed, &name)
+    }
+
+    fn from(seed: [u8; 32], name: &str) -> Actor {
+        let secrets = NodeSecrets::from_seed(&Seed::from_bytes(seed));
+        let key = seed.map(|byte| byte ^ 0x55);
         let public = ExchangeSecret::from_random(key).public();
         let keys = vec![ExchangeKey { suite: 1, public, use_until: 0, gone_after: 0 }];
         let card = Card::issue(&secrets, keys, name, 1, 0).expect("a sound card");
@@ -69,7 +82,14 @@ impl Actor {
     }
 }
 
-struct Acquaintances<'a>(Vec<&'a KnownNode>);
+/// The areas that a node knows, and what it may do in them.
+#[derive(Default)]
+struct Areas {
+    known: Vec<KnownArea>,
+    secrets: AreaSecrets,
+}
+
+struct Acquaintances<'a>(Vec<&'a KnownNode>, &'a Areas);
 
 impl Nodes for Acquaintances<'_> {
     fn node(&self, id: &NodeId) -> Option<&KnownNode> {
@@ -80,8 +100,8 @@ impl Nodes for Acquaintances<'_> {
         self.0.iter().copied().find(|node| node.name == name)
     }
 
-    fn area(&self, _: &AreaId) -> Option<&KnownArea> {
-        None
+    fn area(&self, id: &AreaId) -> Option<&KnownArea> {
+        self.1.known.iter().find(|area| area.id() == *id)
     }
 }
 
@@ -140,20 +160,20 @@ fn toss(world: &World, south: &Actor, north: &KnownNode, random: &Stream) -> dur
 
 /// One run of a tosser at `south`, who knows these.
 fn toss_knowing(world: &World, south: &Actor, known: &[&KnownNode], random: &Stream) -> durable::Result<Vec<PathBuf>> {
-    toss_running(world, south, known, random, &System)
+    toss_running(world, south, known, random, (&System, &Areas::default()))
 }
 
-/// The same, with this to run commands.
+/// The same, with this to run commands, and these areas.
 fn toss_running(
     world: &World,
     south: &Actor,
     known: &[&KnownNode],
     random: &Stream,
-    runner: &dyn Runner,
+    (runner, areas): (&dyn Runner, &Areas),
 ) -> durable::Result<Vec<PathBuf>> {
     let spool = Spool::new(world.root(SPOOL), south.id());
     let (keys, stop) = (south.keys(), AtomicBool::new(false));
-    let nodes = Acquaintances([&[&south.known], known].concat());
+    let nodes = Acquaintances([&[&south.known], known].concat(), areas);
     let open = open_folder(world);
     let tosser = Tosser {
         spool: &spool,
@@ -161,7 +181,7 @@ fn toss_running(
         nodes: &nodes,
         secrets: &south.secrets,
         keys: &keys,
-        area_secrets: &AreaSecrets::default(),
+        area_secrets: &areas.secrets,
         open: &open,
         now: NOON,
         reserve: 0,

@@ -13,15 +13,15 @@ use mb_wire::id::PacketId;
 const ROUNDS_MOST: usize = 40;
 
 /// Numbers by chance, the same in every run of a test.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize) % end
     }
 
-    fn once_in(&mut self, chances: usize) -> bool {
+    pub(super) fn once_in(&mut self, chances: usize) -> bool {
         self.below(chances) == 0
     }
 }
