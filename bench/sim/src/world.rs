@@ -171,7 +171,9 @@ impl World {
                     place.rx.push(packet);
                 }
                 Task::Relay(relay) => place.relay(relay, from, &packet, sent, net, at),
-                Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => panic!("nobody asked"),
+                Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Statement(_) | Task::Reply(..) => {
+                    panic!("nobody asked")
+                }
             }
         }
     }

@@ -111,6 +111,7 @@ fn read(opened: Opened) -> Option<EnvelopeError> {
             }
             None
         }
+        Ok(Content::Statement(_)) => None,
         Ok(Content::Confirm(packets)) => {
             assert!((1..=CONFIRM_MOST).contains(&packets.len()));
             None

@@ -14,6 +14,7 @@ use mb_wire::letter::{
 };
 use mb_wire::report::{Receipt, Report, Signed};
 use mb_wire::route::{RouteError, Step, Veils};
+use mb_wire::statement::Statement;
 use mb_wire::trace::{Path, PathStep, Trace};
 use serde::Serialize;
 
@@ -81,6 +82,8 @@ pub struct OpenedView {
     pub reports: Vec<ReportView>,
     /// The area of which it is a message.
     pub area: Option<AreaView>,
+    /// The kind of the statement that it brings.
+    pub statement: Option<String>,
     /// Our slot, where it came by a route.
     pub route: Option<RouteView>,
     /// The letter inside.
@@ -308,6 +311,7 @@ impl View {
             confirms: Vec::new(),
             reports: Vec::new(),
             area: None,
+            statement: None,
             route: None,
             letter: None,
         };
@@ -329,6 +333,11 @@ impl View {
             }
             Content::Confirm(packets) => {
                 view.confirms = packets.iter().map(ToString::to_string).collect();
+                return Ok(None);
+            }
+            Content::Statement(statement) => {
+                let kind = Statement::parse(&statement).map(|statement| statement.kind.word());
+                view.statement = Some(kind.unwrap_or("none that holds").into());
                 return Ok(None);
             }
             Content::Reports(reports) => {
@@ -446,6 +455,7 @@ impl OpenedView {
             let [stage, why, time] = [stage, why, time].map(|text| text.as_deref().unwrap_or_default());
             lines.put("receipt", format!("{packet} {stage} {by} {time} {why}").trim_end());
         }
+        self.statement.iter().for_each(|kind| lines.put("statement", kind));
         if let Some(area) = &self.area {
             area.put(lines);
         }

@@ -174,7 +174,12 @@ fn taken(decision: Decision<'_>) -> Accepted<'_> {
 fn tag(accepted: &Accepted) -> SlotTag {
     match &accepted.task {
         Task::Relay(relay) => relay.tag,
-        Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => {
+        Task::Deliver(_)
+        | Task::Post(_)
+        | Task::Confirm(_)
+        | Task::Report(_)
+        | Task::Statement(_)
+        | Task::Reply(..) => {
             panic!("it is for this node")
         }
     }
@@ -265,7 +270,12 @@ fn the_same_packet_goes_on_as_the_same_packet() {
     let content = net.routed(&[1, 2], &[]);
     let made = |decision| match taken(decision).task {
         Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[], 7).expect("it fits"),
-        Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => {
+        Task::Deliver(_)
+        | Task::Post(_)
+        | Task::Confirm(_)
+        | Task::Report(_)
+        | Task::Statement(_)
+        | Task::Reply(..) => {
             panic!("it is for node 2")
         }
     };

@@ -30,6 +30,9 @@ pub use crate::seal::Address;
 /// How many more times a packet may be wrapped, at its author.
 pub const HOPS_MOST: u8 = 16;
 
+/// Longest statement for a neighbour, in bytes.
+pub const CONTROL_MOST: usize = 240_000;
+
 /// Most packets that one confirmation names.
 pub const CONFIRM_MOST: usize = 512;
 
@@ -99,6 +102,9 @@ pub enum EnvelopeError {
     /// Reports of nothing, or too many, or with bodies, or one that is too long.
     #[error("an envelope of reports has 1 to {REPORTS_MOST} of at most {STATEMENT_MOST} bytes, and lists no bodies")]
     Reports,
+    /// A statement that is too long, or with bodies.
+    #[error("an envelope with a statement for its node has at most {CONTROL_MOST} bytes of it, and lists no bodies")]
+    Control,
     /// What should be sealed does not fit into one.
     #[error("envelope would have {0} bytes, more than the {ENVELOPE_MOST} allowed")]
     Long(u64),
@@ -119,6 +125,8 @@ pub enum Content {
     Confirm(Vec<PacketId>),
     /// What is said of packets that the node that the envelope is for handed over: 1 to [`REPORTS_MOST`].
     Reports(Vec<Report>),
+    /// A statement for the node that the envelope is for: its bytes, not verified yet; at most [`CONTROL_MOST`].
+    Statement(#[serde(with = "cbor::bytes")] Vec<u8>),
 }
 
 /// The same as it is read.
@@ -130,6 +138,7 @@ enum ContentItem {
     Routed(Box<Routed>),
     Confirm(Vec<PacketId>),
     Reports(Vec<Report>),
+    Statement(#[serde(with = "cbor::bytes")] Vec<u8>),
 }
 
 impl Content {
@@ -140,6 +149,7 @@ impl Content {
             Content::Routed(routed) => Ok(routed.check()?),
             Content::Confirm(packets) => check_confirm(packets, prefix),
             Content::Reports(reports) => check_reports(reports, prefix),
+            Content::Statement(statement) => check_statement(statement, prefix),
         }
     }
 }
@@ -151,6 +161,7 @@ impl TryFrom<ContentItem> for Content {
         match item {
             ContentItem::Confirm(packets) => Ok(Content::Confirm(packets)),
             ContentItem::Reports(reports) => Ok(Content::Reports(reports)),
+            ContentItem::Statement(statement) => Ok(Content::Statement(statement)),
             ContentItem::Area(message) => Ok(Content::Area(message)),
             ContentItem::Letter(signed) => Ok(Content::Letter(SignedLetter::from_signed(signed)?)),
             ContentItem::Routed(routed) => routed.check().map(|()| Content::Routed(routed)).map_err(Into::into),
@@ -165,6 +176,11 @@ fn check_confirm(packets: &[PacketId], prefix: &Prefix) -> Result<(), EnvelopeEr
     } else {
         Err(EnvelopeError::Confirm)
     }
+}
+
+fn check_statement(statement: &[u8], prefix: &Prefix) -> Result<(), EnvelopeError> {
+    let is_right = statement.len() <= CONTROL_MOST && prefix.bodies.is_empty();
+    if is_right { Ok(()) } else { Err(EnvelopeError::Control) }
 }
 
 fn check_reports(reports: &[Report], prefix: &Prefix) -> Result<(), EnvelopeError> {
@@ -325,6 +341,7 @@ impl Opened {
         match &self.content {
             ContentItem::Confirm(packets) => check_confirm(packets, &self.prefix)?,
             ContentItem::Reports(reports) => check_reports(reports, &self.prefix)?,
+            ContentItem::Statement(statement) => check_statement(statement, &self.prefix)?,
             ContentItem::Area(message) => message.check_in(&self.prefix)?,
             ContentItem::Letter(_) | ContentItem::Routed(_) => {}
         }

@@ -40,6 +40,19 @@ pub enum StatementKind {
     Complaint,
 }
 
+impl StatementKind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            StatementKind::Card => "card",
+            StatementKind::Area => "area",
+            StatementKind::Receipt => "receipt",
+            StatementKind::Step => "step",
+            StatementKind::Complaint => "complaint",
+        }
+    }
+}
+
 /// A statement whose signature was verified. Of two with the same kind and issuer the greater `version` counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {

@@ -345,6 +345,7 @@ fn envelope(vector: &Json) -> Reading {
         Content::Confirm(packets) => {
             reading["confirm"] = packets.iter().map(|packet| json!(packet.to_string())).collect()
         }
+        Content::Statement(statement) => reading["statement"] = json!(hex(&statement)),
         Content::Reports(reports) => {
             let report = |report: &Report| json!([report.packet.to_string(), hex(&report.statement)]);
             reading["reports"] = reports.iter().map(report).collect();

@@ -142,7 +142,11 @@ impl Accepted<'_> {
             Task::Deliver(deliver) => deliver.letter.payload_len() > LARGE_LEN,
             Task::Post(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
             // Bodies of an onion are rewritten.
-            Task::Relay(Relay { veils: None, .. }) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => false,
+            Task::Relay(Relay { veils: None, .. })
+            | Task::Confirm(_)
+            | Task::Report(_)
+            | Task::Statement(_)
+            | Task::Reply(..) => false,
             Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
         }
     }
@@ -248,7 +252,7 @@ impl<'a> Batch<'_, 'a> {
     }
 
     /// Everything before the barriers.
-    fn prepare(&self, accepted: &Accepted, stage: &Stage, threads: usize) -> Fate {
+    fn prepare(&self, accepted: &Accepted<'a>, stage: &Stage, threads: usize) -> Fate {
         let prepared = match &accepted.task {
             Task::Deliver(deliver) => match deliver.how {
                 How::Place if self.scope.no_file => Ok(Fate::Left),
@@ -267,6 +271,7 @@ impl<'a> Batch<'_, 'a> {
                 confirmed.map(|()| Fate::Done).map_err(PayloadError::from)
             }
             Task::Report(_) => Ok(Fate::Done),
+            Task::Statement(statement) => self.take_statement(accepted, statement),
             Task::Reply(returned, error) => self.take_reply(returned, error, stage),
         };
         prepared.unwrap_or_else(Fate::of_error)
@@ -606,7 +611,12 @@ impl<'a> Batch<'_, 'a> {
         }
         match &accepted.task {
             Task::Relay(_) => self.go_ahead(item),
-            Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => Ok(()),
+            Task::Deliver(_)
+            | Task::Post(_)
+            | Task::Confirm(_)
+            | Task::Report(_)
+            | Task::Statement(_)
+            | Task::Reply(..) => Ok(()),
         }
     }
 

@@ -18,6 +18,7 @@ use mb_wire::letter::{ExecMeta, Form, Frame, Kind, Letter, LetterError};
 use mb_wire::reply::{ReplyError, ReplyRoute, Returned};
 use mb_wire::report::{Report, ReportError};
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
+use mb_wire::statement::{Statement, StatementError};
 use mb_wire::trace::{Trace, TraceError};
 
 use super::request::{is_in_a_share, shown};
@@ -104,6 +105,8 @@ pub enum Task<'a> {
     Confirm(Vec<PacketId>),
     /// It says something of packets that we handed over.
     Report(Vec<Report>),
+    /// It brings a statement, whose signature holds.
+    Statement(Box<Statement>),
     /// An onion without a letter: an answer to one of ours, if one with that tag is waited for; else it is refused.
     Reply(Returned, RouteError),
 }
@@ -382,6 +385,17 @@ pub enum Refusal {
         /// The name of the subscriber.
         name: String,
     },
+    /// What a neighbour states does not hold.
+    #[error(transparent)]
+    BadStatement(#[from] StatementError),
+    /// A statement of a kind that is not for us.
+    #[error("{from} hands over a statement that this node does not take: {kind}")]
+    Statement {
+        /// Our name for the neighbour.
+        from: String,
+        /// Which kind.
+        kind: &'static str,
+    },
     /// The author may not send us files.
     #[error("{0} may not send us files ([accept] files = false)")]
     NoFiles(String),
@@ -584,6 +598,7 @@ fn look_inside<'a>(
         }
         Content::Area(message) => Task::Post(post(message, known)?),
         Content::Confirm(packets) => Task::Confirm(packets),
+        Content::Statement(bytes) => Task::Statement(Box::new(Statement::parse(&bytes)?)),
         Content::Reports(reports) => Task::Report(reports),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;

@@ -55,6 +55,8 @@ mod reroute;
 mod late;
 /// Letters whose payload is for a command.
 mod command;
+/// Statements about areas.
+mod control;
 /// Packets whose bodies are missing.
 mod wait;
 /// A payload under a staged name.

@@ -264,6 +264,6 @@ fn relay_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Accepted<'a>, &'i Relay<'
     let accepted = item.accepted.as_deref()?;
     match &accepted.task {
         Task::Relay(relay) => Some((accepted, relay)),
-        Task::Deliver(_) | Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Reply(..) => None,
+        _ => None,
     }
 }
