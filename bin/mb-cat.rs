@@ -4,6 +4,7 @@ use clap::Parser;
 use mb_cli::escape::{shown, shown_name};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Known, Program};
 use mb_node::keys::ExchangeKeys;
+use mb_node::rules::Rules;
 use mb_node::show::{self, Piece, Readable, Reader, StepView, View};
 use mb_node::toss::payload::{Bodies, PayloadError};
 use mb_spool::durable::{DirRef, FileRef, real};
@@ -172,9 +173,10 @@ fn look(found: &Found, known: &Known, program: &Program) -> Result<(View, Option
     let own = known.home().map(|home| home.card().id());
     let (view, is_ours) = show::clear(&found.file, known, own).map_err(|error| damaged(found, error))?;
     let (Some(home), Some(own), true) = (known.home(), own, is_ours) else { return Ok((view, None)) };
-    let keys = ExchangeKeys::load(&program.spool(home)?, &program.unlock(home)?)?;
-    let area_secrets = &home.area_secrets()?;
-    show::opened(&found.file, &Reader { own, nodes: known, keys: &keys, area_secrets })
+    let spool = program.spool(home)?;
+    let keys = ExchangeKeys::load(&spool, &program.unlock(home)?)?;
+    let (area_secrets, rules) = (&home.area_secrets()?, &Rules::load(&spool, home.areas(), &keys)?);
+    show::opened(&found.file, &Reader { own, nodes: known, keys: &keys, area_secrets, rules })
         .map_err(|error| damaged(found, error))
 }
 

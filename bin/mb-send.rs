@@ -6,6 +6,7 @@ use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
 use mb_node::config::KnownNode;
 use mb_node::home::{AreaSecrets, Home};
+use mb_node::rules::Rules;
 use mb_node::send::{
     Compress, Errand, Input, Onion, Options, Place, Posting, Recipient, SendError, Sender, split_list,
 };
@@ -139,6 +140,13 @@ struct Args {
     common: Common,
 }
 
+/// What writing to areas needs.
+#[derive(Default)]
+struct Writing {
+    secrets: AreaSecrets,
+    rules: Rules,
+}
+
 /// `-t` or `-a`, by its number among these.
 #[derive(Clone, Copy)]
 enum Whom {
@@ -193,8 +201,11 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     let errand = errand(&args)?;
     let home = program.home()?;
     let inputs = inputs(&args)?;
-    let area_secrets = if args.area.is_empty() { AreaSecrets::default() } else { home.area_secrets()? };
-    let recipients = recipients(&args, &home, &area_secrets, inputs.len())?;
+    let writing = match args.area.is_empty() {
+        true => Writing::default(),
+        false => Writing { secrets: home.area_secrets()?, rules: program.rules(&home)? },
+    };
+    let recipients = recipients(&args, &home, &writing, inputs.len())?;
     if args.dry_run {
         say_what_would_be_sent(program, &args, &inputs, &recipients);
         return Ok(());
@@ -345,12 +356,12 @@ fn usage(line: &str) -> Failed {
 fn recipients<'a>(
     args: &Args,
     home: &'a Home,
-    area_secrets: &'a AreaSecrets,
+    writing: &'a Writing,
     input_count: usize,
 ) -> Result<Vec<Recipient<'a>>, Failed> {
     let recipient = |(_, whom): &(usize, Whom)| match whom {
         Whom::To(number) => recipient(&args.to[*number], &args.via, home),
-        Whom::Area(number) => area_recipient(&args.area[*number], args.re, home, area_secrets),
+        Whom::Area(number) => area_recipient(&args.area[*number], args.re, home, writing),
     };
     let mut recipients = args.order.iter().map(recipient).collect::<Result<Vec<_>, _>>()?;
     if input_count > 1 && recipients.iter().any(|to| matches!(to.place, Place::As(_))) {
@@ -395,16 +406,30 @@ fn area_recipient<'a>(
     words: &OsStr,
     re: Option<MsgHash>,
     home: &'a Home,
-    secrets: &'a AreaSecrets,
+    writing: &'a Writing,
 ) -> Result<Recipient<'a>, Failed> {
     let (name, place) = name_and_place(words, "PATH is relative to the area's folder at each reader")?;
     let area = home.area(&name)?;
-    let post = secrets.post(&area.id()).ok_or_else(|| {
+    let may_not = || {
         let line = format!("area \"{}\": this node may not write in it", area.name);
         Complaint::new(Class::Refused, line).with_remedy("ask its owner for mb-area card --writer, and mb-area join it")
-    })?;
+    };
+    let post = writing.secrets.post(&area.id()).ok_or_else(may_not)?;
+    let (read, under) = match area.card.keys {
+        Some(keys) => (keys.read, None),
+        None => {
+            let settings = writing.rules.current(&area.id()).ok_or_else(|| {
+                let line = format!("area \"{}\": its settings have not come yet", area.name);
+                Complaint::new(Class::Later, line).with_remedy("whoever carries it to this node hands them over too")
+            })?;
+            if !settings.posts.contains(&post.public()) {
+                return Err(may_not().into());
+            }
+            (settings.read, Some(settings.under))
+        }
+    };
     let words = format!("-a {}", words.to_string_lossy());
-    let (node, area) = (home.itself(), Some(Posting { area, post, re }));
+    let (node, area) = (home.itself(), Some(Posting { area, post, read, under, re }));
     Ok(Recipient { node, via: Vec::new(), others: Vec::new(), words, place, area })
 }
 

@@ -62,4 +62,8 @@ impl Nodes for Known {
     fn area(&self, id: &AreaId) -> Option<&KnownArea> {
         self.0.as_ref().and_then(|home| home.area_by_id(id))
     }
+
+    fn areas(&self) -> Vec<&KnownArea> {
+        self.0.iter().flat_map(Home::areas).collect()
+    }
 }

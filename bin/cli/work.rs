@@ -4,8 +4,10 @@ use crate::escape::shown;
 use crate::outside::{now_secs, random};
 use crate::{Complaint, Failed, Program, node_name};
 use mb_node::exec::System;
+use mb_node::config::KnownArea;
 use mb_node::home::Home;
 use mb_node::keys::ExchangeKeys;
+use mb_node::rules::Rules;
 use mb_node::toss::{Event, Failed as NotTossed, Scope, Tosser};
 use mb_spool::class::Class;
 use mb_spool::date::time_text;
@@ -24,6 +26,14 @@ impl Program {
     /// Opens the node's spool.
     pub fn spool(&self, home: &Home) -> Result<Spool, Failed> {
         Ok(Spool::new(self.spool_dir(home)?, home.card().id()))
+    }
+
+    /// The rules of moderated areas, without what opens their letters. Nothing of the spool is read where there are none.
+    pub fn rules(&self, home: &Home) -> Result<Rules, Failed> {
+        match home.areas().any(KnownArea::is_moderated) {
+            true => Ok(Rules::load(&self.spool(home)?, home.areas(), &ExchangeKeys::from_iter([]))?),
+            false => Ok(Rules::default()),
+        }
     }
 
     /// Begins a run in the spool.

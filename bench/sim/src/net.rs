@@ -44,6 +44,10 @@ impl Nodes for Net {
     fn area(&self, _: &AreaId) -> Option<&KnownArea> {
         None
     }
+
+    fn areas(&self) -> Vec<&KnownArea> {
+        Vec::new()
+    }
 }
 
 impl Net {

@@ -1,6 +1,7 @@
 //! Rounds: in each, some nodes fail, every node calls all its neighbours, and then tosses what came. So a packet makes one hop
 //! a round at best.
 
+use std::sync::Arc;
 use mb_node::home::AreaSecrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -154,7 +155,8 @@ impl World {
         let World { net, places, letters, .. } = self;
         let node = &net.nodes[at];
         let (own, keys, area_secrets) = (node.address.id, &node.keys, &AreaSecrets::default());
-        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys, area_secrets };
+        let rules = Arc::default();
+        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys, area_secrets, rules, now: 0 };
         for packet in mem::take(&mut places[at].rx) {
             let sent = &letters[packet.letter];
             let accepted = match decide(packet_id(&packet.envelope), &packet.envelope, &known) {
@@ -171,7 +173,7 @@ impl World {
                     place.rx.push(packet);
                 }
                 Task::Relay(relay) => place.relay(relay, from, &packet, sent, net, at),
-                Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Statement(_) | Task::Reply(..) => {
+                Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Statement(..) | Task::Reply(..) => {
                     panic!("nobody asked")
                 }
             }

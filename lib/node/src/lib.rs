@@ -26,6 +26,10 @@ pub mod receipts;
 pub mod complain;
 /// Which known nodes are to be called now.
 pub mod due;
+/// The rules of moderated areas.
+pub mod rules;
+/// Their owners change them.
+pub mod moderate;
 /// What is kept of an area, for people to read.
 pub mod posts;
 /// A packet, layer by layer, as far as our keys reach.

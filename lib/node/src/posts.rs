@@ -6,7 +6,7 @@ use mb_spool::areas::{self, Kept};
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_spool::layout::Spool;
-use mb_wire::area::AreaError;
+use mb_wire::area::{AreaError, Head};
 use mb_wire::id::{AreaId, MsgHash};
 use mb_wire::key::ExchangeSecret;
 use mb_wire::letter::{Letter, Reader};
@@ -37,6 +37,9 @@ pub enum PostError {
     /// It is damaged, or was never whole.
     #[error("{0}: damaged: its content is not what its name says")]
     Damaged(MsgHash),
+    /// It is of an epoch whose letters we cannot open.
+    #[error("{0}: of an epoch that this node cannot read")]
+    NoKey(MsgHash),
     /// It does not hold.
     #[error("{0}: {1}")]
     Area(MsgHash, #[source] AreaError),
@@ -49,17 +52,21 @@ impl Failure for PostError {
     fn class(&self) -> Class {
         match self {
             PostError::Disk(error) => error.class(),
+            PostError::NoKey(_) => Class::Refused,
             PostError::Damaged(_) | PostError::Area(..) | PostError::Payload(..) => Class::Data,
         }
     }
 }
 
-/// What is kept of `area`, whose read key is `read`: each message behind the one that it answers, by the time that their authors claim. What
+/// What opens the letter behind a head, if we may read it.
+pub type ReadKey<'a> = &'a dyn Fn(&Head) -> Option<&'a ExchangeSecret>;
+
+/// What is kept of `area`, as far as `read` opens it: each message behind the one that it answers, by the time that their authors claim. What
 /// cannot be read is handed to `tell`.
 pub fn kept_posts(
     spool: &Spool,
     area: &AreaId,
-    read: &ExchangeSecret,
+    read: ReadKey,
     tell: &mut dyn FnMut(PostError),
 ) -> durable::Result<Vec<KeptPost>> {
     let mut posts = Vec::new();
@@ -72,12 +79,13 @@ pub fn kept_posts(
     Ok(in_threads(posts))
 }
 
-fn open(kept: Kept, read: &ExchangeSecret) -> Result<KeptPost, PostError> {
+fn open(kept: Kept, read: ReadKey) -> Result<KeptPost, PostError> {
     let hash = kept.hash;
     let wrong = |cause: AreaError| PostError::Area(hash, cause);
     let message = kept.read()?.ok_or(PostError::Damaged(hash))?;
     message.verify_post().map_err(wrong)?;
-    let (signed, frame) = message.open(read).map_err(wrong)?;
+    let key = read(&message.head).ok_or(PostError::NoKey(hash))?;
+    let (signed, frame) = message.open(key).map_err(wrong)?;
     // The frame refuses a letter without a card.
     let identity = signed.card().map_err(|cause| wrong(cause.into()))?.map_or([0; 32], |card| card.identity);
     let (_, letter) = signed.verify(&identity, frame).map_err(|cause| wrong(cause.into()))?;

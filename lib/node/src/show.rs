@@ -20,8 +20,9 @@ use serde::Serialize;
 
 use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
+use crate::rules::Rules;
 use crate::toss::Nodes;
-use crate::toss::decide::Refusal;
+use crate::toss::decide::{Refusal, read_key};
 use crate::toss::payload::{Bodies, PayloadError};
 
 /// What a packet says.
@@ -238,6 +239,8 @@ pub struct Reader<'a> {
     pub keys: &'a ExchangeKeys,
     /// The secrets of areas.
     pub area_secrets: &'a AreaSecrets,
+    /// The rules of moderated areas.
+    pub rules: &'a Rules,
 }
 
 /// A packet that cannot be shown, because it is damaged or forged.
@@ -324,7 +327,7 @@ impl View {
             Content::Letter(signed) => (signed, Frame::from(&prefix), None),
             Content::Area(message) => {
                 view.area = Some(AreaView::new(&message, reader.nodes)?);
-                let Some(key) = reader.area_secrets.read(&message.head.area) else {
+                let Some(key) = read_key(reader.area_secrets, reader.rules, &message.head) else {
                     self.stops = Some("only readers of the area can open the letter".into());
                     return Ok(None);
                 };

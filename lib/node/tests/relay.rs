@@ -1,5 +1,6 @@
 //! Decisions about packets under way, whatever a neighbour with good keys makes of them.
 
+use std::sync::Arc;
 use mb_node::config::KnownArea;
 use mb_node::home::AreaSecrets;
 use mb_wire::id::AreaId;
@@ -44,6 +45,10 @@ impl Nodes for Net {
 
     fn area(&self, _: &AreaId) -> Option<&KnownArea> {
         None
+    }
+
+    fn areas(&self) -> Vec<&KnownArea> {
+        Vec::new()
     }
 }
 
@@ -152,7 +157,8 @@ impl Net {
 
     fn decide(&self, at: usize, file: &[u8]) -> Decision<'_> {
         let (own, keys, area_secrets) = (self.id(at), &self.actors[at].keys, &self.area_secrets);
-        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys, area_secrets };
+        let rules = Arc::default();
+        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys, area_secrets, rules, now: 0 };
         decide(packet_id(file), file, &known)
     }
 }
@@ -178,7 +184,7 @@ fn tag(accepted: &Accepted) -> SlotTag {
         | Task::Post(_)
         | Task::Confirm(_)
         | Task::Report(_)
-        | Task::Statement(_)
+        | Task::Statement(..)
         | Task::Reply(..) => {
             panic!("it is for this node")
         }
@@ -274,7 +280,7 @@ fn the_same_packet_goes_on_as_the_same_packet() {
         | Task::Post(_)
         | Task::Confirm(_)
         | Task::Report(_)
-        | Task::Statement(_)
+        | Task::Statement(..)
         | Task::Reply(..) => {
             panic!("it is for node 2")
         }

@@ -41,6 +41,8 @@ pub mod land;
 pub mod seen;
 /// Who has which message of an area, and which are kept.
 pub mod areas;
+/// Settings of moderated areas.
+pub mod rules;
 /// What was handed over and is not confirmed.
 pub mod sent;
 /// What may go before all of it is here.

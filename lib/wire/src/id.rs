@@ -125,6 +125,11 @@ base32_id!(
     32
 );
 base32_id!(
+    /// The public half of a post key (Ed25519), of one who writes in an area. 52 characters.
+    PostKey,
+    32
+);
+base32_id!(
     /// A letter: the hash of what its author signed. 52 characters.
     LetterId,
     32

@@ -25,6 +25,8 @@ pub enum Context {
     Letter,
     /// A letter to an area.
     Area,
+    /// What opens the letters of an epoch of a moderated area.
+    Epoch,
 }
 
 impl Context {
@@ -34,6 +36,7 @@ impl Context {
             Context::Route => "route",
             Context::Letter => "letter",
             Context::Area => "area",
+            Context::Epoch => "epoch",
         }
     }
 }

@@ -32,6 +32,10 @@ pub enum StatementKind {
     Card,
     /// An area's public description.
     Area,
+    /// Who may write, read and carry in a moderated area.
+    Settings,
+    /// That a neighbour wants what there is of an area.
+    Want,
     /// How far a packet has come.
     Receipt,
     /// One step of a packet's path.
@@ -46,6 +50,8 @@ impl StatementKind {
         match self {
             StatementKind::Card => "card",
             StatementKind::Area => "area",
+            StatementKind::Settings => "settings",
+            StatementKind::Want => "want",
             StatementKind::Receipt => "receipt",
             StatementKind::Step => "step",
             StatementKind::Complaint => "complaint",

@@ -2,7 +2,7 @@
 
 use super::source::{Key, Keys, Source};
 use super::{Accept, ConfigError, Handler, Mode, check_name, fields, handler};
-use mb_wire::area::{AreaCard, AreaSecret};
+use mb_wire::area::{AreaCard, AreaSecret, Mode as AreaMode};
 use mb_wire::id::AreaId;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,11 @@ impl KnownArea {
     /// The text of a new file of an area.
     pub fn file_text(card: &AreaCard) -> String {
         format!("card = \"{}\"\nsubscribers = []\n", card.to_text())
+    }
+
+    /// Whether its owner's settings say who may write and read.
+    pub fn is_moderated(&self) -> bool {
+        self.card.mode == AreaMode::Moderated
     }
 
     /// Its id.

@@ -115,11 +115,12 @@ impl Home {
         }
         let post = PostSecret::from_random(*random_bytes(random)?);
         let read = ExchangeSecret::from_random(*random_bytes(random)?);
-        let keys = AreaKeys { post: post.public(), read: read.public() };
+        let keys = (mode != Mode::Moderated).then(|| AreaKeys { post: post.public(), read: read.public() });
+        let read = keys.is_some().then_some(read);
         let card = AreaCard::new(node, name, mode, keys, *random_bytes(random)?, created);
         let card = card.map_err(|error| HomeError::BadName { name: name.to_owned(), why: error.to_string() })?;
         let id = card.id();
-        self.join_area(name, card.clone(), Some(AreaSecret { card, post: Some(post), read: Some(read) }))?;
+        self.join_area(name, card.clone(), Some(AreaSecret { card, post: Some(post), read }))?;
         Ok(id)
     }
 

@@ -148,6 +148,10 @@ impl crate::toss::Nodes for Home {
     fn area(&self, id: &AreaId) -> Option<&KnownArea> {
         self.area_by_id(id)
     }
+
+    fn areas(&self) -> Vec<&KnownArea> {
+        Home::areas(self).collect()
+    }
 }
 
 impl From<ConfigError> for HomeError {

@@ -310,8 +310,8 @@ impl Sender<'_> {
         packed: &[PackedBody],
     ) -> Result<Vec<u8>, EnvelopeError> {
         let (card, salt) = (&self.itself.card, *way.salt);
-        let Posting { area, post, re } = *posting;
-        let terms = PostTerms { area: area.id(), post, read: &area.card.keys.read, card, re, salt };
+        let Posting { area, post, ref read, under, re } = *posting;
+        let terms = PostTerms { area: area.id(), post, read, under, card, re, salt };
         let (message, _) = area::post(self.secrets, letter, &terms)?;
         let bodies: Vec<BodyName> = packed.iter().map(|body| name_of(&body.entry)).collect();
         let Way { ref hops, end, nice, .. } = *way;

@@ -19,7 +19,7 @@ use mb_spool::once::{self, OnceRecord, record_name};
 use mb_spool::replies::{self, Expected};
 use mb_spool::run::Run;
 use mb_spool::{asked, roads, way};
-use mb_wire::area::PostSecret;
+use mb_wire::area::{PostSecret, Under};
 use mb_wire::card::CardError;
 use mb_wire::cbor;
 use mb_wire::envelope::{EnvelopeError, packet_id};
@@ -80,6 +80,10 @@ pub struct Posting<'a> {
     pub area: &'a KnownArea,
     /// What it is signed with.
     pub post: &'a PostSecret,
+    /// What its letter is sealed to.
+    pub read: [u8; 32],
+    /// In a moderated area: the settings that these are of.
+    pub under: Option<Under>,
     /// The message that it answers.
     pub re: Option<MsgHash>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mb_spool::areas::Marks;
 use mb_spool::bad::Condemned;
@@ -26,12 +26,15 @@ use mb_spool::{bad, bodies};
 use mb_wire::id::{MsgHash, PacketId, Root};
 
 use super::charge::Charges;
+use super::control::Talk;
 use super::decide::{Accepted, Decision, Deliver, How, Known, Refusal, Relay, Task, Word, decide};
 use super::payload::PayloadError;
 use super::relay::Outgoing;
 use super::reply::Answered;
 use super::stage::{Shared, Stage};
 use super::wait::{self, NextLook};
+use crate::rules::Rules;
+
 use super::{Delivered, Event, Failed, Scope, Source, Tell, Tosser, request};
 
 /// A batch of packets from one queue.
@@ -46,6 +49,8 @@ pub struct Batch<'b, 'a> {
     pub next_look: &'b NextLook,
     /// Who has which message of an area.
     pub marks: &'b Marks<'b>,
+    /// The rules of moderated areas.
+    pub rules: Arc<Rules>,
     /// The messages of areas that this batch hands on.
     pub messages: Mutex<BTreeSet<MsgHash>>,
     /// What is to be left where it is.
@@ -70,6 +75,8 @@ pub(super) enum Fate {
     Ready(Outgoing),
     /// It is a message of an area, and goes on to those who lack it before that becomes of it.
     GoesOn(Box<Fate>),
+    /// Something is said to neighbours, and then it is through, or waits.
+    Talks(Talk),
     /// It is the same message as another packet of this batch, which goes on.
     Twin,
     /// It asks for something, which is looked for when everything staged is through.
@@ -145,7 +152,7 @@ impl Accepted<'_> {
             Task::Relay(Relay { veils: None, .. })
             | Task::Confirm(_)
             | Task::Report(_)
-            | Task::Statement(_)
+            | Task::Statement(..)
             | Task::Reply(..) => false,
             Task::Relay(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
         }
@@ -187,6 +194,8 @@ impl<'a> Batch<'_, 'a> {
             nodes: self.tosser.nodes,
             keys: self.tosser.keys,
             area_secrets: self.tosser.area_secrets,
+            rules: self.rules.clone(),
+            now: self.tosser.now,
         };
         let items = Mutex::new(Vec::with_capacity(packets.len()));
         let mut rest = packets.iter();
@@ -271,7 +280,7 @@ impl<'a> Batch<'_, 'a> {
                 confirmed.map(|()| Fate::Done).map_err(PayloadError::from)
             }
             Task::Report(_) => Ok(Fate::Done),
-            Task::Statement(statement) => self.take_statement(accepted, statement),
+            Task::Statement(statement, bytes) => self.take_statement(accepted, statement, bytes),
             Task::Reply(returned, error) => self.take_reply(returned, error, stage),
         };
         prepared.unwrap_or_else(Fate::of_error)
@@ -403,6 +412,7 @@ impl<'a> Batch<'_, 'a> {
 
     /// The steps that everything staged, and everything that goes on, takes together; then everything else, one by one.
     fn finish(&self, mut items: Vec<Item<'a>>, staged: Barrier, stage: &Stage, tell: Tell) -> durable::Result<()> {
+        self.talk(&mut items)?;
         self.post(&mut items, tell)?;
         let (mut deliveries, mut outgoing, mut commands, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut asked = Vec::new();
@@ -575,6 +585,7 @@ impl<'a> Batch<'_, 'a> {
             | Fate::Ready(_)
             | Fate::GoesOn(_)
             | Fate::Twin
+            | Fate::Talks(_)
             | Fate::Asked
             | Fate::Large => Ok(()),
         }
@@ -615,7 +626,7 @@ impl<'a> Batch<'_, 'a> {
             | Task::Post(_)
             | Task::Confirm(_)
             | Task::Report(_)
-            | Task::Statement(_)
+            | Task::Statement(..)
             | Task::Reply(..) => Ok(()),
         }
     }

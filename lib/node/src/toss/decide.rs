@@ -5,15 +5,16 @@
 //! author and what it may do here; of a packet under way, its slot and between whom we relay.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mb_spool::class::Class;
 use mb_spool::date::time_text;
-use mb_wire::area::{AreaError, AreaMessage, Mode};
+use mb_wire::area::{AreaError, AreaMessage, Head, Mode};
 use mb_wire::card::CardError;
 use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap};
 use mb_wire::hash::Digest;
 use mb_wire::id::{AreaId, LetterId, Mark, MsgHash, NodeId, PacketId, SlotTag};
-use mb_wire::key::NodeSecrets;
+use mb_wire::key::{ExchangeSecret, NodeSecrets};
 use mb_wire::letter::{ExecMeta, Form, Frame, Kind, Letter, LetterError};
 use mb_wire::reply::{ReplyError, ReplyRoute, Returned};
 use mb_wire::report::{Report, ReportError};
@@ -25,6 +26,7 @@ use super::request::{is_in_a_share, shown};
 use crate::config::{Accept, Handler, Keep, KnownArea, KnownNode, Share};
 use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
+use crate::rules::{Rules, Verdict};
 use crate::way::ONION_DAYS;
 
 /// What is known of the world: the same for every packet of a run.
@@ -43,6 +45,10 @@ pub struct Known<'a> {
     pub keys: &'a ExchangeKeys,
     /// The secrets of areas.
     pub area_secrets: &'a AreaSecrets,
+    /// The rules of moderated areas.
+    pub rules: Arc<Rules>,
+    /// Seconds since 1970.
+    pub now: u64,
 }
 
 /// Knows nodes, and areas.
@@ -53,6 +59,8 @@ pub trait Nodes: Sync {
     fn named(&self, name: &str) -> Option<&KnownNode>;
     /// A known area by its id.
     fn area(&self, id: &AreaId) -> Option<&KnownArea>;
+    /// All known areas.
+    fn areas(&self) -> Vec<&KnownArea>;
 }
 
 /// What is to be done with a packet.
@@ -106,7 +114,7 @@ pub enum Task<'a> {
     /// It says something of packets that we handed over.
     Report(Vec<Report>),
     /// It brings a statement, whose signature holds.
-    Statement(Box<Statement>),
+    Statement(Box<Statement>, Vec<u8>),
     /// An onion without a letter: an answer to one of ours, if one with that tag is waited for; else it is refused.
     Reply(Returned, RouteError),
 }
@@ -144,6 +152,8 @@ pub enum Reading<'a> {
     Deliver(Deliver<'a>),
     /// It goes on, but is not for us.
     Refuse(Refusal),
+    /// It was written under settings that have not come: it waits for them.
+    Unknown,
 }
 
 /// Who wrote a letter.
@@ -358,9 +368,14 @@ pub enum Refusal {
         /// Which rule.
         cause: AreaError,
     },
-    /// It is signed with a key that may not write in the area.
-    #[error("area {0}: signed with a post key that is not the area's")]
-    OtherPostKey(String),
+    /// The area's rules do not let it pass.
+    #[error("area {area}: {what}")]
+    Rules {
+        /// Our name for the area.
+        area: String,
+        /// Which rule.
+        what: &'static str,
+    },
     /// Only its owner may write in the area.
     #[error("area {area}: written by {author}, and only its owner may")]
     NotOwner {
@@ -388,6 +403,12 @@ pub enum Refusal {
     /// What a neighbour states does not hold.
     #[error(transparent)]
     BadStatement(#[from] StatementError),
+    /// What a neighbour states of an area does not hold.
+    #[error(transparent)]
+    BadArea(AreaError),
+    /// A statement that only its issuer may hand over.
+    #[error("{0} hands over a statement that is not its own")]
+    NotTheirs(String),
     /// A statement of a kind that is not for us.
     #[error("{from} hands over a statement that this node does not take: {kind}")]
     Statement {
@@ -492,7 +513,7 @@ impl Refusal {
         match self {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => Class::UnknownName,
             Refusal::UnknownArea(_) | Refusal::UnknownWriter { .. } => Class::UnknownName,
-            Refusal::OtherPostKey(_) | Refusal::NotOwner { .. } => Class::Refused,
+            Refusal::Rules { .. } | Refusal::NotOwner { .. } => Class::Refused,
             Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) | Refusal::NoFiles(_) => {
                 Class::Refused
             }
@@ -598,7 +619,9 @@ fn look_inside<'a>(
         }
         Content::Area(message) => Task::Post(post(message, known)?),
         Content::Confirm(packets) => Task::Confirm(packets),
-        Content::Statement(bytes) => Task::Statement(Box::new(Statement::parse(&bytes)?)),
+        Content::Statement(bytes) => {
+            Task::Statement(Box::new(Statement::parse(&bytes)?), bytes)
+        }
         Content::Reports(reports) => Task::Report(reports),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
@@ -656,11 +679,20 @@ fn post<'a>(message: Box<AreaMessage>, known: &Known<'a>) -> Result<Post<'a>, Re
     let area = known.nodes.area(&head.area).ok_or(Refusal::UnknownArea(head.area))?;
     let wrong = |cause: AreaError| Refusal::Area { area: area.name.clone(), cause };
     check_dates(head.end, known)?;
-    if head.post != area.card.keys.post {
-        return Err(Refusal::OtherPostKey(area.name.clone()));
+    let verdict = match &area.card.keys {
+        Some(_) if head.under.is_some() => Verdict::Bad("it names settings, and the area has none"),
+        Some(keys) if head.post == keys.post => Verdict::Good,
+        Some(_) => Verdict::Bad("it is signed with a post key that is not the area's"),
+        None => known.rules.verdict(head, known.now, known.today),
+    };
+    if let Verdict::Bad(what) = verdict {
+        return Err(Refusal::Rules { area: area.name.clone(), what });
     }
     let hash = message.verify_post().map_err(wrong)?;
-    let Some(key) = known.area_secrets.read(&head.area) else {
+    if verdict == Verdict::Unknown {
+        return Ok(Post { hash, area, message, author: None, reading: Reading::Unknown });
+    }
+    let Some(key) = read_key(known.area_secrets, &known.rules, head) else {
         return Ok(Post { hash, area, message, author: None, reading: Reading::No });
     };
     let (signed, frame) = message.open(key).map_err(wrong)?;
@@ -684,6 +716,14 @@ fn post<'a>(message: Box<AreaMessage>, known: &Known<'a>) -> Result<Post<'a>, Re
         Err(refusal) => Reading::Refuse(refusal),
     };
     Ok(Post { hash, area, message, author: Some(writer), reading })
+}
+
+/// What opens the letter behind this head, if we may read it.
+pub fn read_key<'a>(secrets: &'a AreaSecrets, rules: &'a Rules, head: &Head) -> Option<&'a ExchangeSecret> {
+    match head.under {
+        None => secrets.read(&head.area),
+        Some(under) => rules.read_key(&head.area, under.epoch),
+    }
 }
 
 /// What becomes of a letter to an area.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mb_spool::areas::{self, Marks};
@@ -18,7 +18,7 @@ use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
 use mb_spool::{
-    ahead, asked, bad, batch, complaints, once, partial, paths, relayed, replies, roads, seen, sent, tries, way,
+    ahead, asked, bad, batch, complaints, once, partial, paths, relayed, replies, roads, rules, seen, sent, tries, way,
 };
 use mb_wire::id::{LetterId, NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
@@ -27,6 +27,7 @@ use mb_wire::report::{Reason, Receipt};
 use crate::exec::Runner;
 use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
+use crate::rules::Rules;
 use crate::send::Random;
 use charge::Charges;
 use wait::NextLook;
@@ -366,6 +367,7 @@ impl Tosser<'_> {
         asked::forget_before(self.spool, today.day)?;
         paths::forget_before(self.spool, today.day)?;
         areas::forget_before(self.spool, today.day)?;
+        rules::forget_before(self.spool, self.now)?;
         partial::sweep(self.spool)?;
         ahead::clear(self.spool)?;
         tries::sweep(self.spool, self.now)?;
@@ -423,8 +425,10 @@ impl Job<'_, '_> {
             if tosser.stop.load(Ordering::Relaxed) {
                 break;
             }
+            // Anew for each batch: the one before may have brought settings.
+            let rules = Arc::new(Rules::load(tosser.spool, tosser.nodes.areas(), tosser.keys)?);
             let messages = Mutex::default();
-            let batch = apply::Batch { tosser, source, today, run, charges, next_look, marks, messages, scope };
+            let batch = apply::Batch { tosser, source, today, run, charges, next_look, marks, rules, messages, scope };
             batch.toss(packets, tell)?;
         }
         Ok(adopted || !listing.bodies.is_empty())

@@ -17,6 +17,7 @@ use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, wrap};
 use mb_wire::id::NodeId;
 
 use super::apply::{Batch, Fate, Item};
+use super::control::Talk;
 use super::decide::{Accepted, How, Post, Reading, Refusal, Task};
 use super::payload::PayloadError;
 use super::stage::Stage;
@@ -47,6 +48,12 @@ impl<'a> Batch<'_, 'a> {
             Ok(files) => files,
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
+        if matches!(post.reading, Reading::Unknown) {
+            return match self.admits(accepted)? {
+                true => Ok(Fate::Talks(Talk::Ask(post.message.head.area))),
+                false => Err(Refusal::TooMuchWaiting(accepted.from.name.clone()).into()),
+            };
+        }
         let to = self.subscribers(accepted, post)?;
         if self.scope.no_relay && !to.is_empty() {
             return Ok(Fate::Left);
@@ -59,7 +66,7 @@ impl<'a> Batch<'_, 'a> {
             return Err(Refusal::TooMuchUnderWay(accepted.from.name.clone()).into());
         }
         let here = match &post.reading {
-            Reading::No => Ok(Fate::Done),
+            Reading::No | Reading::Unknown => Ok(Fate::Done),
             Reading::Refuse(refusal) => Ok(Fate::Refused(refusal.clone())),
             Reading::Deliver(deliver) => match deliver.how {
                 How::Place if self.scope.no_file => Ok(Fate::Left),

@@ -23,7 +23,7 @@ impl Secrets {
 
     fn card(&self, owner: &Actor) -> AreaCard {
         let keys = AreaKeys { post: self.post().public(), read: self.read().public() };
-        AreaCard::new(&owner.secrets, "news", Mode::Open, keys, [self.0; 16], 0).expect("a sound card")
+        AreaCard::new(&owner.secrets, "news", Mode::Open, Some(keys), [self.0; 16], 0).expect("a sound card")
     }
 }
 
@@ -40,7 +40,8 @@ fn areas(card: &AreaCard, is_reader: bool, subscribers: &[&Actor]) -> Areas {
 /// Sends these to the area.
 fn post(world: &World, at: &Actor, areas: &Areas, inputs: &[Input], options: &Options, random: &Stream) {
     let post = Secrets(9).post();
-    let posting = Posting { area: &areas.known[0], post: &post, re: None };
+    let (area, read) = (&areas.known[0], Secrets(9).read().public());
+    let posting = Posting { area, post: &post, read, under: None, re: None };
     let to = Recipient { area: Some(posting), ..to(&at.known) };
     send(world, at, &[to], inputs, options, random).expect("nothing is in the way");
 }

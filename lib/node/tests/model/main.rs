@@ -103,6 +103,10 @@ impl Nodes for Acquaintances<'_> {
     fn area(&self, id: &AreaId) -> Option<&KnownArea> {
         self.1.known.iter().find(|area| area.id() == *id)
     }
+
+    fn areas(&self) -> Vec<&KnownArea> {
+        self.1.known.iter().collect()
+    }
 }
 
 /// Random bytes that never repeat, the same in every run of a test.

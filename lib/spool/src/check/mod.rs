@@ -38,6 +38,7 @@ use crate::paths::PATH;
 use crate::relayed::RELAYED;
 use crate::replies::REPLY;
 use crate::roads::ROAD;
+use crate::rules::SETTINGS;
 use crate::run::RUN_NAME_LEN;
 use crate::tries::EXEC;
 use crate::way::{HANDED, WAY};
@@ -256,6 +257,17 @@ impl Walk<'_> {
                 self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false))
             }
             EXEC => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
+            SETTINGS => self.each(dir, place, entry, |walk, dir, place, entry| {
+                if entry.name.to_str().is_none_or(|name| name.parse::<AreaId>().is_err()) {
+                    return walk.fault(place, Fault::Unknown);
+                }
+                walk.each(dir, place, entry, |walk, _, place, entry| {
+                    let is_version = entry.name.to_str().is_some_and(|name| name.parse::<u64>().is_ok());
+                    if !is_version || entry.kind != Kind::File {
+                        walk.fault(place, Fault::Unknown);
+                    }
+                });
+            }),
             AREA => self.area_days(dir, place, entry, Walk::marks),
             "once" => self.records(dir, place, entry, state::once_record),
             "keys" => self.records(dir, place, entry, state::key_file),

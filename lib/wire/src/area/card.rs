@@ -18,6 +18,8 @@ pub enum Mode {
     Open,
     /// The owner.
     Log,
+    /// Those whom the owner's settings name; who may read, these say too.
+    Moderated,
 }
 
 impl Mode {
@@ -26,6 +28,7 @@ impl Mode {
         match self {
             Mode::Open => "open",
             Mode::Log => "log",
+            Mode::Moderated => "moderated",
         }
     }
 }
@@ -44,13 +47,18 @@ pub struct AreaKeys {
 struct CardMap {
     mode: Mode,
     name: String,
-    #[serde(with = "cbor::fixed")]
-    post: [u8; 32],
-    #[serde(with = "cbor::fixed")]
-    read: [u8; 32],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    post: Option<Public>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read: Option<Public>,
     #[serde(with = "cbor::fixed")]
     salt: [u8; 16],
 }
+
+/// A public key.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Public(#[serde(with = "cbor::fixed")] [u8; 32]);
 
 /// The card of an area whose signature was verified, or that was just made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +69,8 @@ pub struct AreaCard {
     pub mode: Mode,
     /// What its owner calls it.
     pub name: String,
-    /// The public halves of its keys.
-    pub keys: AreaKeys,
+    /// The public halves of its keys; of a moderated area its settings name them.
+    pub keys: Option<AreaKeys>,
     /// Seconds since 1970: the owner's claim.
     pub created: u64,
     salt: [u8; 16],
@@ -70,19 +78,22 @@ pub struct AreaCard {
 }
 
 impl AreaCard {
-    /// Makes a new area of `node`. `salt` is random.
+    /// Makes a new area of `node`, with keys unless it is moderated. `salt` is random.
     pub fn new(
         node: &NodeSecrets,
         name: &str,
         mode: Mode,
-        keys: AreaKeys,
+        keys: Option<AreaKeys>,
         salt: [u8; 16],
         created: u64,
     ) -> Result<AreaCard, AreaError> {
         if !is_name(name) {
             return Err(AreaError::Name);
         }
-        let AreaKeys { post, read } = keys;
+        if keys.is_some() == (mode == Mode::Moderated) {
+            return Err(AreaError::Keys);
+        }
+        let (post, read) = (keys.map(|keys| Public(keys.post)), keys.map(|keys| Public(keys.read)));
         let body = cbor::encode(&CardMap { mode, name: name.to_owned(), post, read, salt });
         let owner = node.identity_key();
         let statement = Statement { kind: StatementKind::Area, body, issuer: owner, created, version: 1 };
@@ -111,7 +122,12 @@ impl AreaCard {
         if !is_name(&name) {
             return Err(AreaError::Name);
         }
-        Ok(AreaCard { owner, mode, name, keys: AreaKeys { post, read }, created, salt, bytes: bytes.to_vec() })
+        let keys = match (post, read, mode) {
+            (Some(Public(post)), Some(Public(read)), Mode::Open | Mode::Log) => Some(AreaKeys { post, read }),
+            (None, None, Mode::Moderated) => None,
+            _ => return Err(AreaError::Keys),
+        };
+        Ok(AreaCard { owner, mode, name, keys, created, salt, bytes: bytes.to_vec() })
     }
 
     /// The signed bytes.

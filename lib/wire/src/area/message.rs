@@ -19,7 +19,7 @@ use crate::letter::{Bound, Frame, Letter, Posted, Reader, SignedLetter};
 use crate::prefix::check_bodies;
 use crate::seal::{Agreement, Context, SEALED_LEAST};
 use crate::sign::{self, Signature};
-use crate::size;
+use crate::size::{self, NUMBER_MOST};
 
 /// What stands before the sealed letter, for whoever has the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +30,21 @@ pub struct Head {
     pub area: AreaId,
     /// The post key that it is signed with (Ed25519).
     pub post: [u8; 32],
+    /// In a moderated area: the settings that its author knew.
+    pub under: Option<Under>,
     /// Its bodies.
     pub bodies: Vec<BodyName>,
     share: [u8; 32],
     commit: Digest,
+}
+
+/// Settings of a moderated area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Under {
+    /// Their version, 1 to 2^53 - 1.
+    pub version: u64,
+    /// Their epoch, which says what letters are sealed to, 1 to 2^53 - 1.
+    pub epoch: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -44,18 +55,24 @@ struct HeadMap {
     area: AreaId,
     #[serde(with = "cbor::fixed")]
     post: [u8; 32],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
     #[serde(with = "cbor::fixed")]
     share: [u8; 32],
     suite: u8,
     bodies: Vec<BodyName>,
     #[serde(with = "cbor::fixed")]
     commit: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
 }
 
 impl Head {
     fn to_bytes(&self) -> Vec<u8> {
-        let Head { end, area, post, ref bodies, share, commit } = *self;
-        cbor::encode(&HeadMap { v: Version, end, area, post, share, suite: SUITE, bodies: bodies.clone(), commit })
+        let Head { end, area, post, under, ref bodies, share, commit } = *self;
+        let (epoch, version) = (under.map(|under| under.epoch), under.map(|under| under.version));
+        let (suite, bodies) = (SUITE, bodies.clone());
+        cbor::encode(&HeadMap { v: Version, end, area, post, epoch, share, suite, bodies, commit, version })
     }
 
     fn parse(bytes: &[u8]) -> Result<Head, AreaError> {
@@ -63,12 +80,18 @@ impl Head {
             return Err(AreaError::Length(bytes.len()));
         }
         let map: HeadMap = cbor::decode(bytes).map_err(AreaError::Head)?;
-        let HeadMap { v: Version, end, area, post, share, suite, bodies, commit } = map;
+        let HeadMap { v: Version, end, area, post, epoch, share, suite, bodies, commit, version } = map;
+        let is_fit = |number: u64| (1..=NUMBER_MOST).contains(&number);
+        let under = match (version, epoch) {
+            (None, None) => None,
+            (Some(version), Some(epoch)) if is_fit(version) && is_fit(epoch) => Some(Under { version, epoch }),
+            _ => return Err(AreaError::Range("version or epoch")),
+        };
         if suite != SUITE {
             return Err(AreaError::Suite(suite));
         }
         check_bodies(&bodies).map_err(|error| AreaError::Bodies(Box::new(error)))?;
-        Ok(Head { end, area, post, bodies, share, commit })
+        Ok(Head { end, area, post, under, bodies, share, commit })
     }
 }
 
@@ -174,6 +197,8 @@ pub struct PostTerms<'a> {
     pub post: &'a PostSecret,
     /// What the letter is sealed to.
     pub read: &'a [u8; 32],
+    /// In a moderated area: the settings that these are of.
+    pub under: Option<Under>,
     /// The author's card.
     pub card: &'a Card,
     /// The message that it answers.
@@ -185,12 +210,12 @@ pub struct PostTerms<'a> {
 /// Makes the message that carries `letter`, of which `node` is the author; whom it is for, `terms` say. Refuses whatever a reader
 /// would refuse. Gives the message, and the letter's id.
 pub fn post(node: &NodeSecrets, letter: &Letter, terms: &PostTerms) -> Result<(AreaMessage, LetterId), AreaError> {
-    let PostTerms { area, post, read, card, re, ref salt } = *terms;
+    let PostTerms { area, post, read, under, card, re, ref salt } = *terms;
     let coins = node.coins("area", salt, &[]);
     let agreement = Agreement::new(&coins, Context::Area, area.as_bytes(), read)?;
     let bodies = letter.bodies.iter().map(|body| BodyName { root: body.root, size: body.size }).collect();
     let (share, commit) = (agreement.share, agreement.commit);
-    let head = Head { end: letter.end, area, post: post.public(), bodies, share, commit };
+    let head = Head { end: letter.end, area, post: post.public(), under, bodies, share, commit };
     let bytes = head.to_bytes();
     Head::parse(&bytes)?;
     let posted = Posted { area, re, card: card.as_bytes().to_vec(), head: hash(Label::Head, &[&bytes]) };

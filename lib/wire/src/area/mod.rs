@@ -4,6 +4,8 @@
 mod card;
 mod message;
 mod secret;
+mod settings;
+mod want;
 
 use thiserror::Error;
 
@@ -17,8 +19,10 @@ use crate::statement::StatementError;
 use crate::text::TextError;
 
 pub use card::{AreaCard, AreaKeys, Mode};
-pub use message::{AreaMessage, Head, PostTerms, post};
+pub use message::{AreaMessage, Head, PostTerms, Under, post};
 pub use secret::{AreaSecret, PostSecret};
+pub use settings::{Draft, SETTINGS_MOST, Settings};
+pub use want::Want;
 
 /// Why something of an area is refused, or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -56,6 +60,12 @@ pub enum AreaError {
     /// A key file breaks a rule.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Settings longer than they may be, or with too many in a list.
+    #[error("area's settings are longer than allowed, or name too many")]
+    Settings,
+    /// Settings of another structure.
+    #[error("area's settings {0}")]
+    SettingsForm(CborError),
     /// The message has another structure.
     #[error("area message {0}")]
     Form(CborError),
