@@ -109,6 +109,7 @@ enum Command {
         /// The area by name or id
         name: String,
         /// Messages, as the list names them
+        #[arg(value_name = "MESSAGE")]
         messages: Vec<MsgHash>,
         /// One JSON object a line
         #[arg(long)]
@@ -149,7 +150,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         Command::Card { name, writer, reader } => return card(program, &home, &name, writer, reader),
         Command::List { json } => return list(program, &home, json),
         Command::Show { name, json } => return show(program, &home, &name, json),
-        Command::Subscribe { name, nodes } => home.subscribe(&name, &words(&nodes))?,
+        Command::Subscribe { name, nodes } => subscribe(&mut home, &name, &nodes)?,
         Command::Unsubscribe { name, nodes } => home.unsubscribe(&name, &words(&nodes))?,
         Command::Set { name, settings } => return set(&mut home, &name, &settings),
         Command::Members { name, json } => members(program, &home, home.area(&name)?, json),
@@ -175,7 +176,7 @@ fn new(program: &mut Program, home: &mut Home, name: &str, mode: ModeWord) -> Re
 
 fn join(program: &mut Program, home: &mut Home, name: &str, card: Option<String>) -> Result<(), Failed> {
     let text = match card {
-        Some(text) if text.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("mbse")) => {
+        Some(text) if text.trim_start().get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("mbse")) => {
             let remedy = "hand it over on standard input; others may have seen it now";
             return Err(Complaint::new(Class::Usage, "join: a secret card as an argument").with_remedy(remedy).into());
         }
@@ -285,12 +286,27 @@ fn show(program: &mut Program, home: &Home, name: &str, as_json: bool) -> Result
     Ok(())
 }
 
+fn subscribe(home: &mut Home, name: &str, nodes: &[String]) -> Result<(), Failed> {
+    for node in nodes {
+        if home.node(node)?.id() == home.itself().id() {
+            let line = format!("subscribe: {}: this node itself", shown(node));
+            return Err(Complaint::new(Class::Usage, line).with_remedy("it need not subscribe to what it has").into());
+        }
+    }
+    Ok(home.subscribe(name, &words(nodes))?)
+}
+
 fn set(home: &mut Home, name: &str, settings: &[String]) -> Result<(), Failed> {
     let split = |word| {
         str::split_once(word, '=')
+            .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| Complaint::new(Class::Usage, format!("set: {}: not KEY=VALUE", shown(word))))
     };
     let settings = settings.iter().map(|word| split(word)).collect::<Result<Vec<_>, _>>()?;
+    if settings.iter().any(|(key, _)| *key == "card") {
+        let remedy = "another area is taken in by another name: mb-area join ANOTHER-NAME";
+        return Err(Complaint::new(Class::Usage, "set: card: an area keeps its card").with_remedy(remedy).into());
+    }
     Ok(home.set_area(name, &settings)?)
 }
 

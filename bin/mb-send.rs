@@ -1,6 +1,6 @@
 //! mb-send: files, folders and standard input, to one or many nodes.
 
-use clap::{ArgMatches, Parser, ValueEnum};
+use clap::{ArgGroup, ArgMatches, Parser, ValueEnum};
 use mb_cli::age::parse_age;
 use mb_cli::escape::shown;
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, Progress, ProgressWhen};
@@ -15,6 +15,7 @@ use mb_node::way::{relays, roads};
 use mb_spool::day;
 use mb_spool::deliver::clear_dead_runs;
 use mb_spool::durable::real;
+use mb_wire::area::Mode;
 use mb_wire::id::MsgHash;
 use mb_wire::letter::{ARGUMENTS_LEN_MOST, ARGUMENTS_MOST, Argument, ExecMeta, RequestMeta, check_handle};
 use mb_wire::route::HOLD_MOST;
@@ -27,16 +28,17 @@ use std::process::ExitCode;
 /// Send files and folders to nodes: each FILE is a packet for each NODE, and all are sent or none
 #[derive(Parser)]
 #[command(name = "mb-send", version, after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("whom").args(["to", "area"]).required(true).multiple(true))]
 struct Args {
     /// Files and folders; - is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
     /// To whom; PATH/ is a folder at the other end, PATH a new name
-    #[arg(short, long, value_name = "NODE[:PATH]", required_unless_present = "area")]
+    #[arg(short, long, value_name = "NODE[:PATH]")]
     to: Vec<OsString>,
 
-    /// To all who read this area
+    /// To all who read this area; PATH as with -t
     #[arg(short, long, value_name = "AREA[:PATH]", conflicts_with_all = ["request", "via", "onion", "receipt", "trace"])]
     area: Vec<OsString>,
 
@@ -72,7 +74,7 @@ struct Args {
     #[arg(long)]
     onion: bool,
 
-    /// Each relay holds an onion for a random time of at most AGE, as 30m or 12h, at most 7d
+    /// Each relay holds an onion a random time of at most AGE, as 30m, up to 7d
     #[arg(long, value_name = "AGE", requires = "onion", value_parser = delay)]
     delay: Option<u32>,
 
@@ -104,7 +106,7 @@ struct Args {
     #[arg(long)]
     receipt: bool,
 
-    /// Each node on the way signs that it had it; mb-cat --path shows it to the recipient
+    /// Each node on the way signs that it had it; mb-cat --path shows it
     #[arg(long, conflicts_with = "onion")]
     trace: bool,
 
@@ -116,7 +118,7 @@ struct Args {
     #[arg(long)]
     pad: bool,
 
-    /// Whether to compress
+    /// Compress
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = CompressWhen::Auto, conflicts_with = "onion")]
     compress: CompressWhen,
 
@@ -167,6 +169,7 @@ Examples:
   mb-send -t south report.pdf                 it keeps its name
   mb-send -t south:reports/ -t east *.pdf     one body each, for two nodes
   mb-send --via hub,sat -t far report.pdf     by way of hub, then sat
+  mb-send -a news: may.txt                    to all who read the area news
   mb-send --once $@ -t south: $< >$@          in a makefile: sent once
   tar c src | mb-send -t south -x unpack      for a command that south has configured
   mb-send -t south -r docs/may.pdf            ask for what south shares with us";
@@ -197,6 +200,9 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
     if args.output.is_some() && args.request.is_none() {
         // Likewise.
         return Err(usage("-o goes with -r"));
+    }
+    if args.re.is_some() && args.area.len() > 1 {
+        return Err(usage("--re goes with a single -a: a message is of one area"));
     }
     let errand = errand(&args)?;
     let home = program.home()?;
@@ -233,6 +239,11 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         other => other?,
     };
     sent.iter().for_each(|packet| program.say(packet.to_string()));
+    for Posting { area, .. } in recipients.iter().filter_map(|to| to.area.as_ref()) {
+        if area.subscribers.is_empty() {
+            program.note(format_args!("area \"{}\": no node subscribes here: nobody gets it", area.name));
+        }
+    }
     drop(run);
     if !args.no_toss && recipients.iter().any(|to| to.node.id() == spool.own()) {
         program.toss(
@@ -410,6 +421,10 @@ fn area_recipient<'a>(
 ) -> Result<Recipient<'a>, Failed> {
     let (name, place) = name_and_place(words, "PATH is relative to the area's folder at each reader")?;
     let area = home.area(&name)?;
+    if area.card.mode == Mode::Log && area.card.owner_id() != home.itself().id() {
+        let line = format!("area \"{}\": a log has one writer, the node that made it", area.name);
+        return Err(Complaint::new(Class::Refused, line).into());
+    }
     let may_not = || {
         let line = format!("area \"{}\": this node may not write in it", area.name);
         Complaint::new(Class::Refused, line).with_remedy("ask its owner for mb-area card --writer, and mb-area join it")

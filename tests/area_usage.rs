@@ -1,0 +1,179 @@
+//! mb-area, and mb-send to areas: options, messages, exit codes.
+
+mod common;
+
+use common::{Node, World};
+use std::fs;
+
+/// North has the area news and the log blog; south reads both, as `press` and `blog`.
+fn readers(world: &World) -> (Node, Node) {
+    let (north, south) = (world.node("north"), world.node("south"));
+    world.introduce(&[&north, &south]);
+    for (area, mode, at_south) in [("news", "open", "press"), ("blog", "log", "blog")] {
+        north.run(["mb-area", "new", area, "--mode", mode]).ok();
+        north.run(["mb-area", "subscribe", area, "south"]).silent();
+        south.command(["mb-area", "join", at_south]).stdin(card(&north, area, "--reader")).run().ok();
+    }
+    (north, south)
+}
+
+fn card(node: &Node, area: &str, which: &str) -> String {
+    node.run(["mb-area", "card", area, which]).ok()
+}
+
+/// What `from` has for `to` goes there, and is tossed.
+fn carry(world: &World, from: &Node, to: &Node) {
+    let stick = world.make_dir("stick");
+    from.command(["mb-xfer", "--out", "--node", &to.name]).arg(&stick).run().ok();
+    to.command(["mb-xfer", "--in", "--toss"]).arg(&stick).run().ok();
+}
+
+/// The first fields of the lines that mb-area read prints.
+fn messages(node: &Node, area: &str) -> Vec<String> {
+    let listed = node.run(["mb-area", "read", area]).ok();
+    listed.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_secret_card_comes_on_standard_input_only() {
+    let world = World::new();
+    let (north, _) = readers(&world);
+    let east = world.node("east");
+    let secret = card(&north, "news", "--reader");
+    for word in [secret.trim().to_owned(), format!(" \n{secret}"), secret.trim().to_uppercase()] {
+        let said = east.run(["mb-area", "join", "news", &word]).fails(64);
+        assert!(said.contains("hand it over on standard input") && !said.contains(&secret[..40]), "{said}");
+    }
+    assert!(!east.config.join("areas").exists());
+    east.command(["mb-area", "join", "news"]).stdin("").run().fails_with(66, "no card");
+    east.command(["mb-area", "join", "news"]).stdin(format!("{secret}{secret}")).run().fails_with(64, "more than one");
+    let node_card = north.run(["mb-node", "card"]).ok();
+    east.run(["mb-area", "join", "news", node_card.trim()]).fails_with(65, "not an area's card");
+    east.command(["mb-area", "join", "news"]).stdin(&secret).run().ok();
+    east.command(["mb-area", "join", "more"]).stdin(&secret).run().fails_with(77, "as \"news\"");
+    let other = north.run(["mb-area", "card", "blog"]).ok();
+    east.run(["mb-area", "join", "news", other.trim()]).fails_with(77, "REFUSED");
+}
+
+#[test]
+fn a_card_gives_no_more_than_it_is_asked_for() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    let east = world.node("east");
+    let rights = |node: &Node| node.run(["mb-area", "list"]).ok().split('\t').nth(2).unwrap().to_owned();
+    for (which, may) in [("", "relay"), ("--writer", "write"), ("--reader", "read,write")] {
+        let words: Vec<&str> = ["mb-area", "card", "news", which].into_iter().filter(|word| !word.is_empty()).collect();
+        east.command(["mb-area", "join", "news"]).stdin(north.run(words).ok()).run().ok();
+        assert_eq!(rights(&east), may, "{which}");
+    }
+    south.run(["mb-area", "card", "blog", "--writer"]).fails_with(77, "a log has one writer");
+    south.run(["mb-area", "card", "press", "--writer"]).ok();
+    let hub = world.node("hub");
+    hub.run(["mb-area", "join", "news", north.run(["mb-area", "card", "news"]).ok().trim()]).ok();
+    hub.run(["mb-area", "card", "news", "--reader"]).fails_with(77, "only relays it");
+    hub.run(["mb-area", "read", "news"]).fails_with(77, "cannot read it");
+    let file = world.write("x", "x");
+    hub.command(["mb-send", "-a", "news"]).arg(file).run().fails_with(77, "may not write in it");
+}
+
+/// Others would refuse it at once.
+#[test]
+fn nobody_but_its_owner_posts_to_a_log() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    let file = world.write("x", "x");
+    south.command(["mb-send", "-a", "blog"]).arg(&file).run().fails_with(77, "a log has one writer");
+    // Not with the owner's secrets either.
+    let key = north.config.join("areas/blog.key");
+    fs::copy(key, south.config.join("areas/blog.key")).unwrap();
+    south.command(["mb-send", "-a", "blog"]).arg(&file).run().fails_with(77, "a log has one writer");
+    north.command(["mb-send", "-a", "blog"]).arg(&file).run().ok();
+    carry(&world, &north, &south);
+    assert_eq!(messages(&south, "blog").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_set_changes_nothing() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    let path = south.config.join("areas/press.toml");
+    fs::write(&path, format!("# our words\n{}", fs::read_to_string(&path).unwrap())).unwrap();
+    south.run(["mb-area", "set", "press", "folder=/srv/news", "mode=0640", "allow_unknown=true"]).silent();
+    let before = fs::read_to_string(&path).unwrap();
+    assert!(before.starts_with("# our words\n"), "{before}");
+    let other = format!("card={}", north.run(["mb-area", "card", "blog"]).ok().trim());
+    for (words, said) in [
+        (vec![other.as_str()], "an area keeps its card"),
+        (vec!["card="], "an area keeps its card"),
+        (vec!["mode=0600", "folder=here"], "not an absolute path"),
+        (vec!["keep=5"], "not built yet"),
+        (vec!["fodler=/x"], "unknown key"),
+        (vec!["subscribers=north"], "subscribers"),
+        (vec!["folder"], "not KEY=VALUE"),
+        (vec!["=x"], "not KEY=VALUE"),
+    ] {
+        south.command(["mb-area", "set", "press"]).args(&words).run().fails_with(64, said);
+        assert_eq!(fs::read_to_string(&path).unwrap(), before, "{words:?}");
+    }
+    south.run(["mb-area", "subscribe", "press", "north", "nroth"]).fails_with(67, "did you mean \"north\"");
+    let said = south.run(["mb-area", "subscribe", "press", "south"]).fails(64);
+    assert!(said.contains("this node itself") && !said.contains("a name has"), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    south.run(["mb-area", "set", "press", "folder="]).silent();
+    assert!(!fs::read_to_string(&path).unwrap().contains("folder"));
+}
+
+#[test]
+fn an_answer_stands_behind_what_it_answers() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    south.run(["mb-area", "subscribe", "press", "north"]).silent();
+    let names = ["first", "a\tb\n\u{202e}c", "-dash"];
+    let files: Vec<_> = names.iter().map(|name| world.write(*name, name)).collect();
+    north.command(["mb-send", "-a", "news:"]).args(&files).run().ok();
+    world.write("folder/in/it", "x");
+    north.command(["mb-send", "-a", "news:", "-t", "south:"]).arg(world.path("folder")).run().ok();
+    carry(&world, &north, &south);
+    let listed = south.run(["mb-area", "read", "press"]).ok();
+    assert!(listed.lines().count() == 4 && listed.contains("\ta\\tb\\n\\u{202e}c\n"), "{listed}");
+    let of =
+        |name: &str| messages(&south, "press")[listed.lines().position(|line| line.ends_with(name)).unwrap()].clone();
+    let (first, folder) = (of("\tfirst"), of("\tfolder"));
+    assert_eq!(south.run(["mb-area", "read", "press", &first]).ok(), "first");
+    assert_eq!(south.run(["mb-area", "read", "press", &folder]).ok(), "/\nin/\nin/it\n");
+    let none = "a".repeat(52);
+    south.run(["mb-area", "read", "press", &none]).fails_with(1, "not kept here");
+    south.run(["mb-area", "read", "press", "abc"]).fails_with(64, "52");
+    let answer = south.command(["mb-send", "-a", "press:answer", "--re", &first, "-"]).stdin("so it is").run().ok();
+    assert_eq!(answer.lines().count(), 1);
+    carry(&world, &south, &north);
+    let listed = north.run(["mb-area", "read", "news"]).ok();
+    let lines: Vec<&str> = listed.lines().collect();
+    let place = lines.iter().position(|line| line.starts_with(&first)).unwrap();
+    assert!(lines[place + 1].ends_with("\tsouth\t8\t  answer"), "{listed}");
+    let json = north.run(["mb-area", "read", "--json", "news", &messages(&north, "news")[place + 1]]).ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["re"].as_str(), json["text"].as_str()), (Some(&*first), Some("so it is")));
+}
+
+#[test]
+fn what_does_not_go_with_an_area_is_wrong_usage() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    let file = world.write("x", "x");
+    let send = |words: &[&str]| north.command(["mb-send"]).args(words).arg(&file).run();
+    for option in ["--via=south", "--onion", "--receipt", "--trace"] {
+        send(&["-a", "news", option]).fails_with(64, "cannot be used with");
+    }
+    north.run(["mb-send", "-a", "news", "-r", "x"]).fails_with(64, "cannot be used with");
+    let re = format!("--re={}", "a".repeat(52));
+    send(&["-a", "news", "-a", "blog", &re]).fails_with(64, "a single -a");
+    send(&["-t", "south", &re]).fails_with(64, "--area");
+    send(&[]).fails_with(64, "--to <NODE[:PATH]>|--area <AREA[:PATH]>");
+    send(&["-a", "nwes"]).fails_with(67, "did you mean \"news\"");
+    send(&["-a", "news:../x"]).fails_with(64, "area's folder");
+    assert_eq!(send(&["-a", "news", "-t", "south", "-a", "blog"]).ok().lines().count(), 3);
+    // What nobody gets is no success to be silent about.
+    let run = south.command(["mb-send", "-a", "press"]).arg(&file).run();
+    assert!(run.stderr().contains("nobody gets it"), "{run}");
+}
