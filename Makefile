@@ -25,6 +25,7 @@ help:
 	@echo 'make demo               three nodes, a folder as the stick, every byte compared'
 	@echo 'make call-demo          two nodes, calls over tcp, a pipe and ssh, every byte compared'
 	@echo 'make onion-demo         five nodes, a hub and an onion through three relays, every byte compared'
+	@echo 'make area-demo          four nodes, an area with a circle and a relay without keys, every byte compared'
 	@echo 'make test [STRICT=1]    all tests; STRICT=1: a skipped one is a failure'
 	@echo 'make test-deps          installs what the tests use (Debian, as root)'
 	@echo 'make check              format, clippy, documentation, tests'
@@ -124,6 +125,10 @@ call-demo: build
 .PHONY: onion-demo
 onion-demo: build
 	examples/onion.sh $(BUILT)/release
+
+.PHONY: area-demo
+area-demo: build
+	examples/area.sh $(BUILT)/release
 
 # Install
 

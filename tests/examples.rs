@@ -1,4 +1,5 @@
-//! What is ready to use in `examples/`: mail, git, backups and an outbox, between two nodes by a stick. Each is run as it is.
+//! What is ready to use in `examples/`: mail, git, backups and an outbox, between two nodes by a stick; and the area that it shows. Each is
+//! run as it is.
 
 mod common;
 #[path = "relay/yard.rs"]
@@ -556,12 +557,28 @@ fn an_outbox_sends_each_file_once_whatever_is_lost() {
     }
 }
 
+/// Shows: N19 to N27 with real programs. The script itself fails where something is not as it tells.
+#[test]
+fn area_sh_runs_the_graph_of_the_manual_and_every_byte_arrives() {
+    let world = common::World::new();
+    let place = world.make_dir("tmp");
+    let programs = Path::new(program("mb-send")).parent().expect("programs are in a folder");
+    let output = Command::new(example("area.sh")).arg(programs).arg("2").env("TMPDIR", &place).output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && errors.is_empty(), "{said}{errors}");
+    assert_eq!(names(&place), [""; 0], "it leaves something behind");
+    for line in ["cannot read them", "nothing for a", "delivered once", "  answer\n", "Every byte is what was written"]
+    {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+}
+
 #[test]
 fn shellcheck_has_nothing_to_say_about_the_scripts() {
     if !have("shellcheck") {
         return;
     }
-    let scripts = ["mail/mb-sendmail", "mail/mb-deliver-mail", "git-bundle.sh", "backup.sh"].map(example);
+    let scripts = ["mail/mb-sendmail", "mail/mb-deliver-mail", "git-bundle.sh", "backup.sh", "area.sh"].map(example);
     let output = Command::new("shellcheck").args(scripts).output().expect("shellcheck starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
