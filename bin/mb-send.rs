@@ -54,8 +54,8 @@ struct Args {
     #[arg(short = 'x', long, value_name = "HANDLE", conflicts_with_all = ["files", "files_from", "name"])]
     exec: Option<String>,
 
-    /// Its arguments, if it takes any
-    #[arg(last = true, value_name = "ARG", requires = "exec")]
+    /// Its arguments, if it takes any; without -x more FILEs
+    #[arg(last = true, value_name = "ARG", conflicts_with = "request")]
     arguments: Vec<OsString>,
 
     /// Ask for what the node shares with us; PATH/ is a list, / that of all
@@ -334,7 +334,8 @@ fn inputs(args: &Args) -> Result<Vec<Input>, Failed> {
     if args.request.is_some() {
         return Ok(vec![Input::Bytes(Vec::new(), Vec::new())]);
     }
-    let mut inputs: Vec<Input> = args.files.iter().map(|file| Input::parse(file.as_os_str())).collect();
+    let files = args.files.iter().map(|file| file.as_os_str()).chain(args.arguments.iter().map(OsString::as_os_str));
+    let mut inputs: Vec<Input> = files.map(Input::parse).collect();
     if let Some(list) = &args.files_from {
         let names = split_list(&read_list(list)?, args.nul);
         inputs.extend(names.into_iter().map(|name| Input::Path(name.into())));

@@ -597,3 +597,17 @@ fn require_work_tells_a_run_that_delivered_nothing() {
     let (_, south) = two(&world);
     assert_eq!(south.run(["mb-toss", "--require-work"]).code, 3);
 }
+
+#[test]
+fn words_behind_two_dashes_are_files() {
+    let world = World::new();
+    let (north, south) = two(&world);
+    fs::write(north.dir.join("-x"), "dash").unwrap();
+    fs::write(north.dir.join("plain"), "plain").unwrap();
+    assert_eq!(north.run(["mb-send", "-t", "south", "plain", "--", "-x"]).ok().lines().count(), 2);
+    north.run(["mb-send", "-t", "south", "-r", "x", "--", "-x"]).fails_with(64, "cannot be used with");
+    carry(&north, &south);
+    south.run(["mb-toss"]).ok();
+    assert_eq!(tree(&incoming(&south, &north)).len(), 2);
+    assert_eq!(fs::read(incoming(&south, &north).join("_-x")).unwrap(), b"dash");
+}
