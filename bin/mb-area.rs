@@ -3,14 +3,17 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use mb_cli::escape::{shown, shown_name};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, node_name, random, setting_lines};
-use mb_node::config::KnownArea;
-use mb_node::home::{Home, Joined};
-use mb_node::posts::{KeptPost, kept_posts};
+use mb_node::config::{KnownArea, parse_size};
+use mb_node::home::{AreaSecrets, Home, Joined};
+use mb_node::keys::ExchangeKeys;
+use mb_node::moderate::{Members, ModerateError, Moderator};
+use mb_node::posts::{KeptPost, ReadKey, kept_posts};
+use mb_node::rules::Rules;
 use mb_node::show::{ContentView, Piece};
 use mb_spool::date::time_text;
-use mb_wire::area::{AreaCard, AreaSecret, Mode};
-use mb_wire::id::MsgHash;
-use mb_wire::key::ExchangeSecret;
+use mb_spool::day;
+use mb_wire::area::{AreaCard, AreaSecret, Head, Mode, PostSecret, Settings};
+use mb_wire::id::{MsgHash, NodeId, PostKey};
 use mb_wire::letter::Kind;
 use serde_json::json;
 use std::ffi::OsStr;
@@ -123,6 +126,8 @@ enum ModeWord {
     Open,
     /// This node alone
     Log,
+    /// Whom this node's settings name
+    Moderated,
 }
 
 const EXAMPLES: &str = "\
@@ -152,8 +157,8 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         Command::Show { name, json } => return show(program, &home, &name, json),
         Command::Subscribe { name, nodes } => subscribe(&mut home, &name, &nodes)?,
         Command::Unsubscribe { name, nodes } => home.unsubscribe(&name, &words(&nodes))?,
-        Command::Set { name, settings } => return set(&mut home, &name, &settings),
-        Command::Members { name, json } => members(program, &home, home.area(&name)?, json),
+        Command::Set { name, settings } => return set(program, &mut home, &name, &settings),
+        Command::Members { name, json } => return members(program, &home, home.area(&name)?, json),
         Command::Read { name, messages, json } => return read(program, &home, &name, &messages, json),
     }
     Ok(())
@@ -167,9 +172,13 @@ fn new(program: &mut Program, home: &mut Home, name: &str, mode: ModeWord) -> Re
     let mode = match mode {
         ModeWord::Open => Mode::Open,
         ModeWord::Log => Mode::Log,
+        ModeWord::Moderated => Mode::Moderated,
     };
     let secrets = program.unlock(home)?;
     let id = home.new_area(&secrets, name, mode, mb_cli::now_secs(), &mut |bytes| random(bytes))?;
+    if mode == Mode::Moderated {
+        moderate(program, home, name, |_| Ok(()))?;
+    }
     program.say(id.to_string());
     Ok(())
 }
@@ -222,6 +231,9 @@ fn card(program: &mut Program, home: &Home, name: &str, writer: bool, reader: bo
         let line = format!("area \"{}\": a log has one writer, the node that made it", area.name);
         return Err(Complaint::new(Class::Refused, line).into());
     }
+    if area.is_moderated() {
+        return moderated_card(program, home, area, reader);
+    }
     let refused = |what: &str| Complaint::new(Class::Refused, format!("area \"{}\": {what}", area.name));
     // A secret of its own, with no more in it than it is to give away.
     let AreaSecret { card, post, read } = own_secret(home, area)?.ok_or_else(|| refused("this node only relays it"))?;
@@ -235,24 +247,72 @@ fn card(program: &mut Program, home: &Home, name: &str, writer: bool, reader: bo
     Ok(())
 }
 
+/// A writer of a moderated area gets a post key of his own; who may read is no matter of cards.
+fn moderated_card(program: &mut Program, home: &Home, area: &KnownArea, reader: bool) -> Result<(), Failed> {
+    if reader {
+        let line = format!("area \"{}\": who may read it its settings say", area.name);
+        let remedy = "its owner names readers: mb-area set NAME readers+=NODE";
+        return Err(Complaint::new(Class::Refused, line).with_remedy(remedy).into());
+    }
+    let mut bytes = Zeroizing::new([0; 32]);
+    random(&mut *bytes).map_err(|cause| Complaint::new(Class::Io, format!("random bytes: {cause}")))?;
+    let post = PostSecret::from_random(*bytes);
+    moderate(program, home, &area.name, |members| {
+        members.posts.push(post.public());
+        Ok(())
+    })?;
+    let given = AreaSecret { card: area.card.clone(), post: Some(post), read: None };
+    program.say(given.to_text().as_bytes());
+    Ok(())
+}
+
+/// Changes who may do what in a moderated area of this node.
+fn moderate(
+    program: &Program,
+    home: &Home,
+    name: &str,
+    change: impl FnOnce(&mut Members) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let area = home.area(name)?;
+    let (spool, secrets, now) = (program.spool(home)?, program.unlock(home)?, mb_cli::now_secs());
+    let rules = Rules::load(&spool, home.areas(), &ExchangeKeys::load(&spool, &secrets)?)?;
+    let own = own_secret(home, area)?.and_then(|secret| secret.post);
+    let own = own.ok_or_else(|| ModerateError::NotOurs(area.name.clone()))?;
+    let run = program.start_run(&spool)?;
+    let today = day::today(&spool, now)?.day;
+    let moderator =
+        Moderator { spool: &spool, secrets: &secrets, nodes: home, rules: &rules, random: &random, now, today };
+    moderator.change(area, &own, change, &run)?;
+    Ok(())
+}
+
 fn own_secret(home: &Home, area: &KnownArea) -> Result<Option<AreaSecret>, Failed> {
     Ok(home.area_secrets()?.take(&area.id()))
 }
 
 /// `relay`, or what of `read` and `write` may be done.
-fn rights(secret: Option<&AreaSecret>) -> &'static str {
-    match secret.map(|secret| (secret.read.is_some(), secret.post.is_some())) {
-        Some((true, true)) => "read,write",
-        Some((true, false)) => "read",
-        Some((false, true)) => "write",
-        Some((false, false)) | None => "relay",
+fn rights(home: &Home, area: &KnownArea, secrets: &AreaSecrets, rules: &Rules) -> &'static str {
+    let secret = secrets.get(&area.id());
+    let (mut read, mut write) = secret.map_or((false, false), |it| (it.read.is_some(), it.post.is_some()));
+    if area.is_moderated() {
+        let settings = rules.current(&area.id());
+        let own = home.itself().id();
+        let post = secret.and_then(|secret| secret.post.as_ref()).map(PostSecret::public);
+        read = settings.is_some_and(|settings| settings.readers().any(|reader| reader == own));
+        write = settings.is_some_and(|settings| post.is_some_and(|post| settings.posts.contains(&post)));
+    }
+    match (read, write) {
+        (true, true) => "read,write",
+        (true, false) => "read",
+        (false, true) => "write",
+        (false, false) => "relay",
     }
 }
 
 fn list(program: &mut Program, home: &Home, as_json: bool) -> Result<(), Failed> {
-    let secrets = home.area_secrets()?;
+    let (secrets, rules) = (home.area_secrets()?, program.rules(home)?);
     for area in home.areas() {
-        let (id, mode, rights) = (area.id(), area.card.mode.word(), rights(secrets.get(&area.id())));
+        let (id, mode, rights) = (area.id(), area.card.mode.word(), rights(home, area, &secrets, &rules));
         match as_json {
             true => program.json(&json!({ "name": area.name, "mode": mode, "rights": rights, "id": id.to_string() })),
             false => program.say(format!("{}\t{mode}\t{rights}\t{id}", area.name)),
@@ -263,13 +323,17 @@ fn list(program: &mut Program, home: &Home, as_json: bool) -> Result<(), Failed>
 
 fn show(program: &mut Program, home: &Home, name: &str, as_json: bool) -> Result<(), Failed> {
     let area = home.area(name)?;
-    let secrets = home.area_secrets()?;
+    let (secrets, rules) = (home.area_secrets()?, program.rules(home)?);
+    let moderated = rules.current(&area.id()).map(|settings| {
+        json!({ "version": settings.under.version, "epoch": settings.under.epoch, "most": settings.most, "days": settings.days })
+    });
     let settings = json!({
         "name": area.name,
         "id": area.id().to_string(),
         "calls_itself": area.card.name,
         "mode": area.card.mode.word(),
-        "rights": rights(secrets.get(&area.id())),
+        "rights": rights(home, area, &secrets, &rules),
+        "moderated": moderated,
         "owner": node_name(home, &area.card.owner_id()),
         "created": area.card.created,
         "card": area.card.to_text(),
@@ -296,7 +360,8 @@ fn subscribe(home: &mut Home, name: &str, nodes: &[String]) -> Result<(), Failed
     Ok(home.subscribe(name, &words(nodes))?)
 }
 
-fn set(home: &mut Home, name: &str, settings: &[String]) -> Result<(), Failed> {
+/// Some keys are the owner's, signed for all; the others are this node's file's.
+fn set(program: &Program, home: &mut Home, name: &str, settings: &[String]) -> Result<(), Failed> {
     let split = |word| {
         str::split_once(word, '=')
             .filter(|(key, _)| !key.is_empty())
@@ -307,34 +372,109 @@ fn set(home: &mut Home, name: &str, settings: &[String]) -> Result<(), Failed> {
         let remedy = "another area is taken in by another name: mb-area join ANOTHER-NAME";
         return Err(Complaint::new(Class::Usage, "set: card: an area keeps its card").with_remedy(remedy).into());
     }
-    Ok(home.set_area(name, &settings)?)
+    let is_owners = |(key, _): &&(&str, &str)| OWNERS_KEYS.contains(&key.trim_end_matches(['+', '-']));
+    let (owners, own): (Vec<_>, Vec<_>) = settings.iter().partition(is_owners);
+    if !own.is_empty() {
+        home.set_area(name, &own)?;
+    }
+    if owners.is_empty() {
+        return Ok(());
+    }
+    let home = &*home;
+    moderate(program, home, name, |members| owners.iter().try_for_each(|(key, value)| edit(members, home, key, value)))
 }
 
-fn members(program: &mut Program, home: &Home, area: &KnownArea, as_json: bool) {
+/// What the owner of a moderated area sets for all.
+const OWNERS_KEYS: [&str; 5] = ["readers", "writers", "nodes", "most", "days"];
+
+/// `KEY=VALUE`; of lists, `KEY+=` adds and `KEY-=` takes away.
+fn edit(members: &mut Members, home: &Home, key: &str, value: &str) -> Result<(), Failed> {
+    let wrong = |why: String| Complaint::new(Class::Usage, format!("set: {key}={}: {why}", shown(value)));
+    let name = key.trim_end_matches(['+', '-']);
+    let words = value.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let node = |word: &str| Ok::<_, Failed>(home.node(word)?.id());
+    match name {
+        "readers" => change_list(&mut members.readers, key, words.map(node).collect::<Result<_, _>>()?),
+        "nodes" => change_list(&mut members.nodes, key, words.map(node).collect::<Result<_, _>>()?),
+        "writers" => {
+            let post = |word: &str| {
+                let key = word.parse::<PostKey>();
+                key.map(|key| *key.as_bytes()).map_err(|error| wrong(format!("a post key {error}")))
+            };
+            change_list(&mut members.posts, key, words.map(post).collect::<Result<_, _>>()?);
+        }
+        _ if name != key => return Err(wrong("only lists grow and shrink".into()).into()),
+        "most" if value.is_empty() => members.most = None,
+        "most" => members.most = Some(parse_size(value).map_err(wrong)?),
+        _ if value.is_empty() => members.days = None,
+        _ => {
+            let days = value.parse().ok().filter(|days| (1..=400).contains(days));
+            members.days = Some(days.ok_or_else(|| wrong("not from 1 to 400 days".into()))?);
+        }
+    }
+    Ok(())
+}
+
+fn change_list<T: PartialEq>(list: &mut Vec<T>, key: &str, mut words: Vec<T>) {
+    match key.chars().next_back() {
+        Some('-') => list.retain(|there| !words.contains(there)),
+        Some('+') => {
+            words.retain(|word| !list.contains(word));
+            list.append(&mut words);
+        }
+        _ => *list = words,
+    }
+}
+
+fn members(program: &mut Program, home: &Home, area: &KnownArea, as_json: bool) -> Result<(), Failed> {
     let owner = area.card.owner_id();
     let owner_name = home.node_by_id(&owner).map(|node| node.name.as_str());
     let subscribers = area.subscribers.iter().map(|name| {
         let id = home.node(name).ok().map(|node| node.id());
         ("subscriber", Some(name.as_str()), id)
     });
-    for (role, name, id) in std::iter::once(("owner", owner_name, Some(owner))).chain(subscribers) {
-        let id = id.map(|id| id.to_string());
+    let rules = program.rules(home)?;
+    let settings = rules.current(&area.id());
+    let named = |role, id: NodeId| (role, home.node_by_id(&id).map(|node| node.name.as_str()), Some(id.to_string()));
+    let readers = settings.into_iter().flat_map(Settings::readers).map(|id| named("reader", id));
+    let nodes = settings.into_iter().flat_map(|settings| &settings.nodes).map(|id| named("node", *id));
+    let writers = settings.into_iter().flat_map(|settings| &settings.posts);
+    let writers = writers.map(|post| ("writer", None, Some(PostKey::from_bytes(*post).to_string())));
+    let subscribers = subscribers.map(|(role, name, id)| (role, name, id.map(|id: NodeId| id.to_string())));
+    let owner = ("owner", owner_name, Some(owner.to_string()));
+    for (role, name, id) in std::iter::once(owner).chain(writers).chain(readers).chain(nodes).chain(subscribers) {
         match as_json {
             true => program.json(&json!({ "role": role, "name": name, "id": id })),
             false => program.say(format!("{role}\t{}\t{}", name.unwrap_or("-"), id.as_deref().unwrap_or("-"))),
         }
     }
+    Ok(())
 }
 
 fn read(program: &mut Program, home: &Home, name: &str, messages: &[MsgHash], as_json: bool) -> Result<(), Failed> {
     let area = home.area(name)?;
-    let secret = own_secret(home, area)?;
-    let Some(key) = secret.as_ref().and_then(|secret| secret.read.as_ref()) else {
-        let line = format!("area \"{}\": this node cannot read it", area.name);
-        let remedy = "mb-area card --reader at a node that can, and mb-area join here";
-        return Err(Complaint::new(Class::Refused, line).with_remedy(remedy).into());
+    let secret = own_secret(home, area)?.and_then(|secret| secret.read);
+    let rules = match area.is_moderated() {
+        true => {
+            let spool = program.spool(home)?;
+            Rules::load(&spool, home.areas(), &ExchangeKeys::load(&spool, &program.unlock(home)?)?)?
+        }
+        false => Rules::default(),
     };
-    let posts = posts(program, home, area, key)?;
+    if secret.is_none() && !rules.reads(&area.id()) {
+        let line = format!("area \"{}\": this node cannot read it", area.name);
+        let remedy = if area.is_moderated() {
+            "its owner names readers: mb-area set NAME readers+=NODE"
+        } else {
+            "mb-area card --reader at a node that can, and mb-area join here"
+        };
+        return Err(Complaint::new(Class::Refused, line).with_remedy(remedy).into());
+    }
+    let key = |head: &Head| match head.under {
+        None => secret.as_ref(),
+        Some(under) => rules.read_key(&area.id(), under.epoch),
+    };
+    let posts = posts(program, home, area, &key)?;
     if messages.is_empty() {
         posts.iter().for_each(|post| say(program, home, post, as_json));
         return Ok(());
@@ -348,7 +488,7 @@ fn read(program: &mut Program, home: &Home, name: &str, messages: &[MsgHash], as
     Ok(())
 }
 
-fn posts(program: &mut Program, home: &Home, area: &KnownArea, key: &ExchangeSecret) -> Result<Vec<KeptPost>, Failed> {
+fn posts(program: &mut Program, home: &Home, area: &KnownArea, key: ReadKey) -> Result<Vec<KeptPost>, Failed> {
     let spool = program.spool(home)?;
     Ok(kept_posts(&spool, &area.id(), key, &mut |error| program.fail(&error))?)
 }

@@ -3,8 +3,8 @@
 use crate::escape::shown;
 use crate::outside::{now_secs, random};
 use crate::{Complaint, Failed, Program, node_name};
-use mb_node::exec::System;
 use mb_node::config::KnownArea;
+use mb_node::exec::System;
 use mb_node::home::Home;
 use mb_node::keys::ExchangeKeys;
 use mb_node::rules::Rules;

@@ -43,7 +43,10 @@ impl Graph {
         let owner = &graph.nodes[0];
         owner.run(["mb-area", "new", AREA, "--mode", mode]).ok();
         let relay_card = owner.run(["mb-area", "card", AREA]).ok();
-        let reader_card = owner.run(["mb-area", "card", AREA, "--reader"]).ok();
+        // Of a moderated area there is none.
+        let has_readers = nodes[1..].iter().any(|(_, role, _)| *role == Role::Reader);
+        let reader_card =
+            if has_readers { owner.run(["mb-area", "card", AREA, "--reader"]).ok() } else { String::new() };
         for ((_, role, subscribers), node) in nodes.iter().zip(&graph.nodes) {
             if node.name != owner.name {
                 let card = if *role == Role::Reader { &reader_card } else { &relay_card };

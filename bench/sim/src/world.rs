@@ -1,11 +1,11 @@
 //! Rounds: in each, some nodes fail, every node calls all its neighbours, and then tosses what came. So a packet makes one hop
 //! a round at best.
 
-use std::sync::Arc;
 use mb_node::home::AreaSecrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mb_node::toss::decide::{Accepted, Decision, Deliver, Known, Relay, Task, decide};
 use mb_wire::envelope::packet_id;
@@ -156,7 +156,8 @@ impl World {
         let node = &net.nodes[at];
         let (own, keys, area_secrets) = (node.address.id, &node.keys, &AreaSecrets::default());
         let rules = Arc::default();
-        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys, area_secrets, rules, now: 0 };
+        let known =
+            Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys, area_secrets, rules, now: 0 };
         for packet in mem::take(&mut places[at].rx) {
             let sent = &letters[packet.letter];
             let accepted = match decide(packet_id(&packet.envelope), &packet.envelope, &known) {

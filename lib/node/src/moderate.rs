@@ -177,8 +177,7 @@ impl Moderator<'_> {
 
     fn publish(&self, area: &KnownArea, settings: &Settings, run: &Run) -> durable::Result<()> {
         let content = Content::Statement(settings.as_bytes().to_vec());
-        let subscribers: Vec<&KnownNode> =
-            area.subscribers.iter().filter_map(|name| self.nodes.named(name)).collect();
+        let subscribers: Vec<&KnownNode> = area.subscribers.iter().filter_map(|name| self.nodes.named(name)).collect();
         if subscribers.is_empty() {
             return Ok(());
         }

@@ -1,10 +1,10 @@
 //! Decisions about packets under way, whatever a neighbour with good keys makes of them.
 
-use std::sync::Arc;
 use mb_node::config::KnownArea;
 use mb_node::home::AreaSecrets;
 use mb_wire::id::AreaId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mb_node::config::KnownNode;
 use mb_node::keys::ExchangeKeys;
@@ -158,7 +158,8 @@ impl Net {
     fn decide(&self, at: usize, file: &[u8]) -> Decision<'_> {
         let (own, keys, area_secrets) = (self.id(at), &self.actors[at].keys, &self.area_secrets);
         let rules = Arc::default();
-        let known = Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys, area_secrets, rules, now: 0 };
+        let known =
+            Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys, area_secrets, rules, now: 0 };
         decide(packet_id(file), file, &known)
     }
 }

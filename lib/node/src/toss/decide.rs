@@ -619,9 +619,7 @@ fn look_inside<'a>(
         }
         Content::Area(message) => Task::Post(post(message, known)?),
         Content::Confirm(packets) => Task::Confirm(packets),
-        Content::Statement(bytes) => {
-            Task::Statement(Box::new(Statement::parse(&bytes)?), bytes)
-        }
+        Content::Statement(bytes) => Task::Statement(Box::new(Statement::parse(&bytes)?), bytes),
         Content::Reports(reports) => Task::Report(reports),
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;

@@ -23,7 +23,8 @@ impl Want {
     /// Signs it as `node`, at `time` in seconds since 1970.
     pub fn sign(&self, node: &NodeSecrets, time: u64) -> Vec<u8> {
         let (issuer, body) = (node.identity_key(), cbor::encode(self));
-        Statement { kind: StatementKind::Want, body, issuer, created: time, version: time.clamp(1, NUMBER_MOST) }.sign(node)
+        Statement { kind: StatementKind::Want, body, issuer, created: time, version: time.clamp(1, NUMBER_MOST) }
+            .sign(node)
     }
 
     /// What a verified statement of this kind says, and who.
