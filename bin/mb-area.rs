@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use mb_cli::escape::{shown, shown_name};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, node_name, random, setting_lines};
+use mb_node::catch_up;
 use mb_node::config::{KnownArea, parse_size};
 use mb_node::home::{AreaSecrets, Home, Joined};
 use mb_node::keys::ExchangeKeys;
@@ -91,6 +92,14 @@ enum Command {
         #[arg(required = true)]
         nodes: Vec<String>,
     },
+    /// Ask these neighbours for the messages that we missed
+    CatchUp {
+        /// The area by name or id
+        name: String,
+        /// Nodes by name or id
+        #[arg(required = true)]
+        nodes: Vec<String>,
+    },
     /// Set keys in the area's file; KEY= takes one away
     Set {
         /// The area by name or id
@@ -157,6 +166,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         Command::Show { name, json } => return show(program, &home, &name, json),
         Command::Subscribe { name, nodes } => subscribe(&mut home, &name, &nodes)?,
         Command::Unsubscribe { name, nodes } => home.unsubscribe(&name, &words(&nodes))?,
+        Command::CatchUp { name, nodes } => return ask(program, &home, &name, &nodes),
         Command::Set { name, settings } => return set(program, &mut home, &name, &settings),
         Command::Members { name, json } => return members(program, &home, home.area(&name)?, json),
         Command::Read { name, messages, json } => return read(program, &home, &name, &messages, json),
@@ -358,6 +368,20 @@ fn subscribe(home: &mut Home, name: &str, nodes: &[String]) -> Result<(), Failed
         }
     }
     Ok(home.subscribe(name, &words(nodes))?)
+}
+
+/// Asks neighbours for what we lack.
+fn ask(program: &Program, home: &Home, name: &str, nodes: &[String]) -> Result<(), Failed> {
+    let area = home.area(name)?.id();
+    let nodes = nodes.iter().map(|word| Ok(home.node(word)?)).collect::<Result<Vec<_>, Failed>>()?;
+    let (spool, secrets, rules, now) =
+        (program.spool(home)?, program.unlock(home)?, program.rules(home)?, mb_cli::now_secs());
+    let today = day::today(&spool, now)?.day;
+    for node in nodes {
+        let run = program.start_run(&spool)?;
+        catch_up::ask(&spool, &secrets, &rules, node, area, (now, today), &run)?;
+    }
+    Ok(())
 }
 
 /// Some keys are the owner's, signed for all; the others are this node's file's.

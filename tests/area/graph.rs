@@ -1,4 +1,5 @@
 //! Nodes that subscribe to each other's copies of one area, and someone who carries packets between any two of them.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use crate::common::{Node, World};
 use std::fs;

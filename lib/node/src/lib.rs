@@ -28,6 +28,8 @@ pub mod complain;
 pub mod due;
 /// The rules of moderated areas.
 pub mod rules;
+/// A neighbour is asked for messages that were missed.
+pub mod catch_up;
 /// Their owners change them.
 pub mod moderate;
 /// What is kept of an area, for people to read.

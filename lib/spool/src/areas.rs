@@ -18,7 +18,7 @@ use crate::bodies::{exists, link_or_copy};
 use crate::durable::{self, DirRef, FileRef, Kind};
 use crate::layout::{Spool, days};
 use crate::record;
-use crate::run::{Run, forget_days};
+use crate::run::{Run, forget_days, gone};
 use crate::seen::DoneMark;
 
 /// The folder of marks in a node's folder, and that of kept messages in the spool's.
@@ -95,6 +95,18 @@ impl<'a> Marks<'a> {
     }
 }
 
+/// The messages of an area that we are through with, in no order.
+pub fn marked(spool: &Spool, area: &AreaId) -> durable::Result<Vec<MsgHash>> {
+    let mut marked = Vec::new();
+    let Some(dir) = spool.find(&["self", AREA, &area.to_string()])? else { return Ok(marked) };
+    for day in days(&dir)? {
+        for entry in dir.open_dir(day.to_string().as_ref())?.list()? {
+            marked.extend(entry?.name.to_str().and_then(|name| name.parse::<MsgHash>().ok()));
+        }
+    }
+    Ok(marked)
+}
+
 /// Forgets who has what of messages that ended before `today`, and messages that were kept until then.
 pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
     let is_old = |day: u32| day.saturating_add(GRACE_DAYS) < today;
@@ -150,6 +162,16 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// The folder that its bodies lie in.
+    pub fn dir(&self) -> &DirRef {
+        &self.dir
+    }
+
+    /// The names of its bodies there, as many as its head lists.
+    pub fn body_names(&self, count: usize) -> Vec<String> {
+        (0..count).map(|number| kept_body_name(&self.hash, number)).collect()
+    }
+
     /// The message; `None` if it has gone or is damaged.
     pub fn read(&self) -> durable::Result<Option<AreaMessage>> {
         let bytes = record::read(&self.dir, &self.hash.to_string(), ENVELOPE_MOST)?;
@@ -161,6 +183,39 @@ impl Kept {
     pub fn open_bodies(&self, count: usize) -> durable::Result<Vec<FileRef>> {
         (0..count).map(|number| self.dir.open(kept_body_name(&self.hash, number).as_ref())).collect()
     }
+}
+
+/// Removes kept messages of an area until they have at most `most` bytes, those of the earliest day first, of one day by their names.
+pub fn trim(spool: &Spool, area: &AreaId, most: u64) -> durable::Result<()> {
+    let Some(dir) = spool.find(&[AREA, &area.to_string()])? else { return Ok(()) };
+    let mut all = days(&dir)?;
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    let mut total = 0_u64;
+    for day in all {
+        let dir = dir.open_dir(day.to_string().as_ref())?;
+        let mut lens = BTreeMap::<String, (u64, Vec<String>)>::new();
+        for entry in dir.list()? {
+            let entry = entry?;
+            let Some(name) = entry.name.to_str() else { continue };
+            let (stem, _) = name.split_once('.').unwrap_or((name, ""));
+            let of = lens.entry(stem.to_owned()).or_default();
+            match dir.stat(&entry.name) {
+                Ok(stat) => of.0 = of.0.saturating_add(stat.len),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+            of.1.push(name.to_owned());
+        }
+        for (_, (len, mut names)) in lens {
+            total = total.saturating_add(len);
+            if total > most {
+                // The message first: without it its bodies are nobody's.
+                names.sort_unstable();
+                names.iter().try_for_each(|name| gone(dir.unlink(name.as_ref())))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The messages of an area that are kept, in no order.

@@ -61,6 +61,8 @@ pub enum Label {
     Msg,
     /// Signature of an area message.
     Post,
+    /// A message in a summary.
+    Have,
     /// Statement signature.
     Stmt,
     /// Identity seed, from a node's seed.
@@ -110,6 +112,7 @@ impl Label {
             Label::Head => "mailbag/1 head",
             Label::Msg => "mailbag/1 msg",
             Label::Post => "mailbag/1 post",
+            Label::Have => "mailbag/1 have",
             Label::Stmt => "mailbag/1 stmt",
             Label::Ident => "mailbag/1 ident",
             Label::Call => "mailbag/1 call",

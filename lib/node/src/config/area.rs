@@ -1,7 +1,7 @@
 //! A known area: what `areas/NAME.toml` says, and what `areas/NAME.key` holds.
 
 use super::source::{Key, Keys, Source};
-use super::{Accept, ConfigError, Handler, Mode, check_name, fields, handler};
+use super::{Accept, ConfigError, Handler, Mode, check_name, fields, handler, parse_size};
 use mb_wire::area::{AreaCard, AreaSecret, Mode as AreaMode};
 use mb_wire::id::AreaId;
 use serde::de::{self, Deserializer};
@@ -23,8 +23,40 @@ pub struct KnownArea {
     pub allow_unknown: bool,
     /// What becomes of its files. Without a folder posts are kept instead.
     pub accept: Accept,
+    /// How long its messages are kept for others who ask; None: not for that.
+    pub keep: Option<KeepFor>,
     /// `[exec.HANDLE]`: the commands that its letters may ask for.
     pub exec: BTreeMap<String, Handler>,
+}
+
+/// `keep`: how long messages are kept. Never beyond their last day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepFor {
+    /// So many days after they came, 1 to 400: `"90d"`.
+    Days(u32),
+    /// Until there are more than so many bytes, the oldest first out: `"10 GiB"`.
+    Bytes(u64),
+}
+
+impl<'de> Deserialize<'de> for KeepFor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+        match days {
+            Some(days) if (1..=400).contains(&days) => Ok(KeepFor::Days(days)),
+            Some(_) => Err(de::Error::custom(format!("{text:?} is not from 1d to 400d"))),
+            None => parse_size(&text).map(KeepFor::Bytes).map_err(de::Error::custom),
+        }
+    }
+}
+
+impl Serialize for KeepFor {
+    fn serialize<S: serde::Serializer>(&self, into: S) -> Result<S::Ok, S::Error> {
+        match self {
+            KeepFor::Days(days) => into.collect_str(&format_args!("{days}d")),
+            KeepFor::Bytes(bytes) => into.serialize_u64(*bytes),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -42,6 +74,7 @@ struct Raw {
     most_bytes: Option<u64>,
     #[serde(default)]
     mode: Option<Mode>,
+    keep: Option<KeepFor>,
     #[serde(default, deserialize_with = "handler::by_handle")]
     exec: BTreeMap<String, Handler>,
 }
@@ -54,7 +87,7 @@ pub(super) const KEYS: Keys = &[
     ("folder", Key::Value),
     ("most_bytes", Key::Value),
     ("mode", Key::Value),
-    ("keep", Key::NotBuilt),
+    ("keep", Key::Value),
     ("exec", Key::Named(handler::KEYS)),
 ];
 
@@ -62,15 +95,23 @@ impl KnownArea {
     /// An area that is called `name` and has nothing but defaults.
     pub fn new(name: impl Into<String>, card: AreaCard) -> KnownArea {
         let (subscribers, exec) = (Vec::new(), BTreeMap::new());
-        KnownArea { name: name.into(), card, subscribers, allow_unknown: false, accept: Accept::default(), exec }
+        KnownArea {
+            name: name.into(),
+            card,
+            subscribers,
+            allow_unknown: false,
+            accept: Accept::default(),
+            keep: None,
+            exec,
+        }
     }
 
     /// Reads the text of `areas/NAME.toml`; `path` is for messages.
     pub fn parse(path: &Path, name: &str, text: &str) -> Result<KnownArea, ConfigError> {
-        let Raw { card, subscribers, allow_unknown, folder, most_bytes, mode, exec } =
+        let Raw { card, subscribers, allow_unknown, folder, most_bytes, mode, keep, exec } =
             Source { path, text }.read(KEYS)?;
         let accept = Accept { folder, most_bytes, mode: mode.unwrap_or(Mode::Keep), ..Accept::default() };
-        Ok(KnownArea { name: name.to_owned(), card, subscribers, allow_unknown, accept, exec })
+        Ok(KnownArea { name: name.to_owned(), card, subscribers, allow_unknown, accept, keep, exec })
     }
 
     /// The text of a new file of an area.
@@ -140,14 +181,16 @@ pub struct AreaSettings<'a> {
     pub most_bytes: Option<u64>,
     /// See [`Accept`].
     pub mode: Mode,
+    /// See [`KnownArea`].
+    pub keep: Option<KeepFor>,
 }
 
 impl KnownArea {
     /// What its file says, but for its card and its commands.
     pub fn settings(&self) -> AreaSettings<'_> {
-        let KnownArea { subscribers, allow_unknown, accept, .. } = self;
+        let KnownArea { subscribers, allow_unknown, accept, keep, .. } = self;
         let Accept { folder, most_bytes, mode, .. } = accept;
         let (allow_unknown, most_bytes, mode) = (*allow_unknown, *most_bytes, *mode);
-        AreaSettings { subscribers, allow_unknown, folder: folder.as_deref(), most_bytes, mode }
+        AreaSettings { subscribers, allow_unknown, folder: folder.as_deref(), most_bytes, mode, keep: *keep }
     }
 }

@@ -20,7 +20,7 @@ mod size;
 mod source;
 
 pub use address::{Address, PORT};
-pub use area::{AreaSettings, KnownArea};
+pub use area::{AreaSettings, KeepFor, KnownArea};
 pub(crate) use area::{area_key_text, parse_area_key};
 pub use call::{CallRule, Direction, When};
 pub use cron::Cron;

@@ -2,15 +2,17 @@
 //!
 //! New settings go on to the area's subscribers, then they are kept, then what waited for them is due, then the input goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use mb_spool::areas::{self, Message};
 use mb_spool::barrier::Barrier;
 use mb_spool::batch;
 use mb_spool::durable;
 use mb_spool::rules::{self, Taken};
-use mb_wire::area::{Settings, Want};
+use mb_spool::seen::DoneMark;
+use mb_wire::area::{Settings, Summary, Want};
 use mb_wire::envelope::Content;
-use mb_wire::id::{AreaId, NodeId};
+use mb_wire::id::{AreaId, MsgHash, NodeId};
 use mb_wire::statement::{Statement, StatementKind};
 
 use super::answer::envelope;
@@ -26,6 +28,8 @@ pub enum Talk {
     News(Box<Settings>),
     /// The neighbour has older settings than we do.
     Tell(AreaId),
+    /// The neighbour lacks messages; which, its summary says. And perhaps the settings.
+    Serve(AreaId, Summary, bool),
     /// A message was written under settings that have not come.
     Ask(AreaId),
 }
@@ -46,11 +50,27 @@ impl<'a> Batch<'_, 'a> {
                 if by != from.id() {
                     return Err(Refusal::NotTheirs(from.name.clone()).into());
                 }
-                let ours = self.rules.under(&want.area).filter(|ours| ours.version > want.version);
-                Ok(ours.map_or(Fate::Done, |_| Fate::Talks(Talk::Tell(want.area))))
+                let is_behind = self.rules.under(&want.area).is_some_and(|ours| ours.version > want.version);
+                Ok(match want.have {
+                    Some(have) => {
+                        self.check_served(&want.area, from)?;
+                        Fate::Talks(Talk::Serve(want.area, have, is_behind))
+                    }
+                    None if is_behind => Fate::Talks(Talk::Tell(want.area)),
+                    None => Fate::Done,
+                })
             }
             kind => Err(Refusal::Statement { from: from.name.clone(), kind: kind.word() }.into()),
         }
+    }
+
+    /// Whether a neighbour may ask for the messages of an area: as one that gets them anyhow, from a node that answers for what there is.
+    fn check_served(&self, area: &AreaId, from: &KnownNode) -> Result<(), PayloadError> {
+        let refused = || Refusal::NotServed { from: from.name.clone(), area: *area };
+        let known = self.tosser.nodes.area(area).ok_or_else(refused)?;
+        let is_subscriber = self.subscribed(known)?.iter().any(|node| node.id() == from.id());
+        let answers = self.rules.is_carrier(area, &self.tosser.spool.own());
+        if is_subscriber && answers { Ok(()) } else { Err(refused().into()) }
     }
 
     fn take_settings(&self, bytes: &[u8]) -> Result<Fate, Refusal> {
@@ -70,7 +90,8 @@ impl<'a> Batch<'_, 'a> {
     /// Says what is to be said about areas, and keeps new settings. Durable on return.
     pub(super) fn talk(&self, items: &mut [Item<'a>]) -> durable::Result<()> {
         let Batch { tosser, today, run, .. } = self;
-        let (mut news, mut said) = (Vec::new(), BTreeMap::<(NodeId, Vec<u8>), &KnownNode>::new());
+        let (mut news, mut served, mut said) =
+            (Vec::new(), Vec::new(), BTreeMap::<(NodeId, Vec<u8>), &KnownNode>::new());
         for item in items.iter_mut() {
             let (Some(accepted), Fate::Talks(talk)) = (item.accepted.as_deref(), &mut item.fate) else { continue };
             let from = accepted.from;
@@ -84,6 +105,13 @@ impl<'a> Batch<'_, 'a> {
                     news.push((**settings).clone());
                     item.fate = Fate::Done;
                 }
+                Talk::Serve(area, have, is_behind) => {
+                    if let Some(ours) = self.rules.current(area).filter(|_| *is_behind) {
+                        said.insert((from.id(), ours.as_bytes().to_vec()), from);
+                    }
+                    served.push((from, *area, have.clone(), accepted.nice));
+                    item.fate = Fate::Done;
+                }
                 Talk::Tell(area) => {
                     if let Some(ours) = self.rules.current(area) {
                         said.insert((from.id(), ours.as_bytes().to_vec()), from);
@@ -92,20 +120,29 @@ impl<'a> Batch<'_, 'a> {
                 }
                 Talk::Ask(area) => {
                     let version = self.rules.under(area).map_or(0, |under| under.version);
-                    let want = Want { area: *area, version }.sign(tosser.secrets, tosser.now);
+                    let want = Want { area: *area, have: None, version }.sign(tosser.secrets, tosser.now);
                     said.insert((from.id(), want), from);
                     item.fate = Fate::Later(tosser.now.saturating_add(ASK_SECS));
                 }
             }
         }
-        if !said.is_empty() {
+        if !said.is_empty() || !served.is_empty() {
             let batch = batch::Batch::new(tosser.spool, run)?;
             for ((to, statement), node) in said {
                 if let Some(envelope) = envelope(tosser.secrets, node, today.day, &Content::Statement(statement)) {
                     batch.add_unkept(to, &envelope)?;
                 }
             }
+            let mut given = Vec::new();
+            for (node, area, have, nice) in served {
+                self.serve(node, &area, &have, nice, &batch, &mut given)?;
+            }
             batch.publish()?;
+            let (mark, mut barrier) = (DoneMark::make(run)?, Barrier::new());
+            for (node, message) in &given {
+                self.marks.put(&mark, node, message, run, &mut barrier)?;
+            }
+            barrier.wait()?;
         }
         if news.is_empty() {
             return Ok(());
@@ -118,11 +155,43 @@ impl<'a> Batch<'_, 'a> {
         wait::note_due(tosser.spool, tosser.now, run)
     }
 
+    /// An envelope for each message that is kept here and that the neighbour lacks. One that is damaged is left out.
+    fn serve(
+        &self,
+        node: &KnownNode,
+        area: &AreaId,
+        have: &Summary,
+        nice: u8,
+        batch: &batch::Batch,
+        given: &mut Vec<(NodeId, Message)>,
+    ) -> durable::Result<()> {
+        let kept = areas::kept(self.tosser.spool, area)?;
+        let ours: Vec<MsgHash> = kept.iter().map(|kept| kept.hash).collect();
+        let lacks: BTreeSet<MsgHash> = have.lacks(&ours).into_iter().collect();
+        for kept in kept.iter().filter(|kept| lacks.contains(&kept.hash)) {
+            let Some(message) = kept.read()? else { continue };
+            let message = Box::new(message);
+            let (end, names) = (message.head.end, kept.body_names(message.head.bodies.len()));
+            if end < self.today.day {
+                continue;
+            }
+            let Ok(envelope) = self.wrap_message(node, &message, nice) else { continue };
+            match batch.add(node.id(), &envelope, kept.dir(), &names) {
+                Ok(_) => given.push((node.id(), Message { area: *area, end, hash: kept.hash })),
+                // It was asked for twice.
+                Err(error) if error.is_taken() => {}
+                // A body that has gone.
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Who is told of what is new in an area: its subscribers, but for whom it came from. One that is not known hears of it when it is.
     fn listeners(&self, area: &KnownArea, from: &KnownNode) -> Vec<&'a KnownNode> {
-        let own = self.tosser.spool.own();
-        let nodes = area.subscribers.iter().filter_map(|name| self.tosser.nodes.named(name));
-        nodes.filter(|node| node.id() != from.id() && node.id() != own).collect()
+        let nodes = self.subscribed(area).unwrap_or_default().into_iter();
+        nodes.filter(|node| node.id() != from.id()).collect()
     }
 }
 

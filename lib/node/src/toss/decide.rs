@@ -409,6 +409,14 @@ pub enum Refusal {
     /// A statement that only its issuer may hand over.
     #[error("{0} hands over a statement that is not its own")]
     NotTheirs(String),
+    /// A neighbour asks for messages that it does not get here.
+    #[error("{from} asks for the messages of an area that it does not get here: {area}")]
+    NotServed {
+        /// Our name for the neighbour.
+        from: String,
+        /// The area.
+        area: AreaId,
+    },
     /// A statement of a kind that is not for us.
     #[error("{from} hands over a statement that this node does not take: {kind}")]
     Statement {
@@ -513,7 +521,7 @@ impl Refusal {
         match self {
             Refusal::UnknownNeighbour(_) | Refusal::UnknownAuthor(_) | Refusal::UnknownNext(_) => Class::UnknownName,
             Refusal::UnknownArea(_) | Refusal::UnknownWriter { .. } => Class::UnknownName,
-            Refusal::Rules { .. } | Refusal::NotOwner { .. } => Class::Refused,
+            Refusal::Rules { .. } | Refusal::NotServed { .. } | Refusal::NotOwner { .. } => Class::Refused,
             Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) | Refusal::NoFiles(_) => {
                 Class::Refused
             }

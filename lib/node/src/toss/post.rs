@@ -13,6 +13,7 @@ use mb_spool::names::body_name;
 use mb_spool::relayed;
 use mb_spool::seen::DoneMark;
 use mb_spool::verify::is_body;
+use mb_wire::area::AreaMessage;
 use mb_wire::envelope::{Address, Content, HOPS_MOST, Wrap, wrap};
 use mb_wire::id::NodeId;
 
@@ -22,7 +23,7 @@ use super::decide::{Accepted, How, Post, Reading, Refusal, Task};
 use super::payload::PayloadError;
 use super::stage::Stage;
 use super::{Event, Tell};
-use crate::config::{Keep, KnownNode};
+use crate::config::{Keep, KeepFor, KnownArea, KnownNode};
 
 impl Post<'_> {
     /// By what it is marked.
@@ -87,19 +88,30 @@ impl<'a> Batch<'_, 'a> {
 
     /// The subscribers that lack the message: not whom it came from, nor whoever wrote it.
     fn subscribers(&self, accepted: &Accepted, post: &Post) -> Result<Vec<&'a KnownNode>, PayloadError> {
-        let (nodes, own) = (self.tosser.nodes, self.tosser.spool.own());
         let message = post.message();
         let mut to = Vec::new();
-        for name in &post.area.subscribers {
-            let unknown = || Refusal::UnknownSubscriber { area: post.area.name.clone(), name: name.clone() };
-            let node = nodes.named(name).ok_or_else(unknown)?;
+        for node in self.subscribed(post.area)? {
             let id = node.id();
-            let has_it = id == own || id == accepted.from.id() || Some(id) == post.author;
+            let has_it = id == accepted.from.id() || Some(id) == post.author;
             if !has_it && !self.marks.has(&id, &message)? {
                 to.push(node);
             }
         }
         Ok(to)
+    }
+
+    /// The nodes that get an area's messages from us.
+    pub(super) fn subscribed(&self, area: &KnownArea) -> Result<Vec<&'a KnownNode>, PayloadError> {
+        let (nodes, own) = (self.tosser.nodes, self.tosser.spool.own());
+        let mut subscribed = Vec::with_capacity(area.subscribers.len());
+        for name in &area.subscribers {
+            let unknown = || Refusal::UnknownSubscriber { area: area.name.clone(), name: name.clone() };
+            let node = nodes.named(name).ok_or_else(unknown)?;
+            if node.id() != own {
+                subscribed.push(node);
+            }
+        }
+        Ok(subscribed)
     }
 
     /// Hands the messages among `items` on, together, and notes who has them then. Durable on return. What fails alone stays.
@@ -172,11 +184,10 @@ impl<'a> Batch<'_, 'a> {
         post: &Post,
         batch: &batch::Batch,
     ) -> Result<Vec<(&'a KnownNode, mb_wire::id::PacketId)>, PayloadError> {
-        let content = Content::Area(post.message.clone());
         let names: Vec<String> = (0..accepted.bodies.len()).map(|number| body_name(&accepted.packet, number)).collect();
         let mut envelopes = Vec::new();
         for node in self.subscribers(accepted, post)? {
-            envelopes.push((node, self.wrap_for(node, accepted, post, &content)?));
+            envelopes.push((node, self.wrap_message(node, &post.message, accepted.nice)?));
         }
         let mut added = Vec::with_capacity(envelopes.len());
         for (node, envelope) in envelopes {
@@ -186,22 +197,16 @@ impl<'a> Batch<'_, 'a> {
     }
 
     /// The envelope in which a message goes on to `node`: the same each time. Marks end its way, so `hops` stays as it was at the author.
-    fn wrap_for(
-        &self,
-        node: &KnownNode,
-        accepted: &Accepted,
-        post: &Post,
-        content: &Content,
-    ) -> Result<Vec<u8>, Refusal> {
+    pub(super) fn wrap_message(&self, node: &KnownNode, message: &AreaMessage, nice: u8) -> Result<Vec<u8>, Refusal> {
         let key = node.card.exchange_key(self.today.day).map_err(|cause| {
             let node = node.name.clone();
             Refusal::Card { node, cause }
         })?;
-        let end = post.message.head.end;
+        let end = message.head.end;
         let end = if key.gone_after == 0 { end } else { end.min(key.gone_after) };
         let to = &Address { id: node.id(), exchange: key.public };
         let ask = node.send.keep == Keep::UntilConfirmed;
-        let (nice, bodies) = (accepted.nice, &accepted.bodies[..]);
+        let (bodies, content) = (&message.head.bodies[..], &Content::Area(Box::new(message.clone())));
         Ok(wrap(self.tosser.secrets, &Wrap { to, end, nice, hops: HOPS_MOST, bodies, ask, content })?)
     }
 
@@ -214,16 +219,23 @@ impl<'a> Batch<'_, 'a> {
         }
         let mut barrier = Barrier::new();
         for (accepted, post) in &through {
-            if let Reading::Deliver(deliver) = &post.reading
-                && matches!(deliver.how, How::Keep)
-            {
+            let is_read = matches!(&post.reading, Reading::Deliver(deliver) if matches!(deliver.how, How::Keep));
+            if is_read || post.area.keep.is_some() {
                 let names: Vec<String> =
                     (0..accepted.bodies.len()).map(|number| body_name(&accepted.packet, number)).collect();
-                let (spool, dir, end) = (self.tosser.spool, &self.source.dir, post.message.head.end);
-                areas::keep(spool, end, &post.message, dir, &names, self.run, &mut barrier)?;
+                let (spool, dir, mut day) = (self.tosser.spool, &self.source.dir, post.message.head.end);
+                if let (Some(KeepFor::Days(days)), false) = (post.area.keep, is_read) {
+                    day = day.min(self.today.day.saturating_add(days));
+                }
+                areas::keep(spool, day, &post.message, dir, &names, self.run, &mut barrier)?;
             }
         }
         barrier.wait()?;
+        for (_, post) in &through {
+            if let Some(KeepFor::Bytes(most)) = post.area.keep {
+                areas::trim(self.tosser.spool, &post.area.id(), most)?;
+            }
+        }
         let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
         let own = self.tosser.spool.own();
         for (_, post) in &through {

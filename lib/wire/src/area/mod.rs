@@ -5,6 +5,7 @@ mod card;
 mod message;
 mod secret;
 mod settings;
+mod summary;
 mod want;
 
 use thiserror::Error;
@@ -22,6 +23,7 @@ pub use card::{AreaCard, AreaKeys, Mode};
 pub use message::{AreaMessage, Head, PostTerms, Under, post};
 pub use secret::{AreaSecret, PostSecret};
 pub use settings::{Draft, SETTINGS_MOST, Settings};
+pub use summary::Summary;
 pub use want::Want;
 
 /// Why something of an area is refused, or cannot be made.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AreaError;
+use super::{AreaError, Summary};
 use crate::cbor;
 use crate::id::{AreaId, NodeId};
 use crate::key::NodeSecrets;
@@ -10,11 +10,14 @@ use crate::size::NUMBER_MOST;
 use crate::statement::{Statement, StatementKind};
 
 /// What a node has of an area, and wants more of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Want {
     /// The area.
     pub area: AreaId,
+    /// The messages that it has; none, if it wants settings only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub have: Option<Summary>,
     /// The version of the settings that it has; 0: none.
     pub version: u64,
 }
