@@ -21,6 +21,10 @@ use crate::seal::{Agreement, Context, SEALED_LEAST};
 use crate::sign::{self, Signature};
 use crate::size::{self, NUMBER_MOST};
 
+/// Most bytes of head and sealed letter together: a size class. With the bodies that the head lists, and whatever else an envelope
+/// has, they fit into every one, so that no author decides whom a message can go on to.
+pub const MESSAGE_MOST: usize = 196_608;
+
 /// What stands before the sealed letter, for whoever has the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -118,7 +122,7 @@ impl TryFrom<MessageItem> for AreaMessage {
 
     fn try_from(MessageItem(bytes, sealed, signature): MessageItem) -> Result<AreaMessage, AreaError> {
         let len = bytes.len() + sealed.len();
-        if sealed.len() < SEALED_LEAST || !size::is_class(len as u64) {
+        if sealed.len() < SEALED_LEAST || len > MESSAGE_MOST || !size::is_class(len as u64) {
             return Err(AreaError::Length(len));
         }
         Ok(AreaMessage { head: Head::parse(&bytes)?, bytes, sealed, signature })

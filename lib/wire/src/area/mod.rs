@@ -20,7 +20,7 @@ use crate::statement::StatementError;
 use crate::text::TextError;
 
 pub use card::{AreaCard, AreaKeys, Mode};
-pub use message::{AreaMessage, Head, PostTerms, Under, post};
+pub use message::{AreaMessage, Head, MESSAGE_MOST, PostTerms, Under, post};
 pub use secret::{AreaSecret, PostSecret};
 pub use settings::{Draft, SETTINGS_MOST, Settings};
 pub use summary::Summary;
@@ -80,11 +80,11 @@ pub enum AreaError {
     /// A suite that this version does not know.
     #[error("area message is of suite {0}, which is not known")]
     Suite(u8),
-    /// The length of head and sealed letter is no size class.
+    /// The length of head and sealed letter is no size class, or too long.
     #[error("no area message has {0} bytes")]
     Length(usize),
     /// A number outside its range.
-    #[error("area message's {0} is out of range")]
+    #[error("area's {0} is out of range")]
     Range(&'static str),
     /// The signature is not that of the post key.
     #[error("signature does not match: the message was not signed with the post key that it names, or was altered")]
