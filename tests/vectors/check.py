@@ -348,10 +348,16 @@ def from_node_text(written):
     return octets(32)(from_bech32m("mbn", written))
 
 
+def area_text(area):
+    return bech32m("mba", area)
+
+
 def read_id(case):
     if case["type"] == "node":
         return {"bytes": from_node_text(case["text"]).hex()}
-    length = {"packet": 32, "letter": 32, "root": 32, "tag": 8}[case["type"]]
+    if case["type"] == "area":
+        return {"bytes": octets(32)(from_bech32m("mba", case["text"])).hex()}
+    length = {"packet": 32, "letter": 32, "message": 32, "root": 32, "tag": 8}[case["type"]]
     return {"bytes": from_b32(case["text"], length).hex()}
 
 
@@ -390,16 +396,13 @@ def node_id(identity):
 STATEMENT = record(
     v=ONE,
     body=ANY_BYTES,
-    kind=text("card|receipt|complaint|step"),
+    kind=text("card|receipt|complaint|step|area"),
     issuer=KEY,
     created=SECONDS,
     version=number(1, (1 << 53) - 1),
 )
-CARD = record(
-    call=KEY,
-    keys=rows(1, 8, row(ONE, KEY, DAY, DAY)),
-    name=text("[a-z0-9][a-z0-9_.-]{0,31}"),
-)
+CARD_NAME = text("[a-z0-9][a-z0-9_.-]{0,31}")
+CARD = record(call=KEY, keys=rows(1, 8, row(ONE, KEY, DAY, DAY)), name=CARD_NAME)
 
 
 def open_statement(data, kind=None):
@@ -435,11 +438,15 @@ def pick(keys, today):
     return None
 
 
-def read_card(case):
-    data = from_bech32m("mbcard", case["text"])
+def open_card(data):
     need(len(data) <= 600, "a card of more than 600 bytes")
     statement = open_statement(data, "card")
-    card = CARD(decode(statement["body"]))
+    return statement, CARD(decode(statement["body"]))
+
+
+def read_card(case):
+    data = from_bech32m("mbcard", case["text"])
+    statement, card = open_card(data)
     found = {
         "bytes": data.hex(),
         "id": node_text(node_id(statement["issuer"])),
@@ -496,6 +503,7 @@ def body_size(value):
     return value
 
 
+BODIES = rows(0, 1024, row(ROOT, body_size))
 PREFIX = record(
     v=ONE,
     to=ID,
@@ -504,7 +512,7 @@ PREFIX = record(
     nice=number(1, 255),
     share=KEY,
     suite=ONE,
-    bodies=rows(0, 1024, row(ROOT, body_size)),
+    bodies=BODIES,
     commit=octets(32),
 )
 
@@ -536,10 +544,16 @@ INNER = record(
         routed=ROUTED,
         confirm=rows(1, 512, octets(32)),
         reports=rows(1, 64, row(octets(32), UNREAD)),
+        area=row(ANY_BYTES, ANY_BYTES, octets(64)),
     ),
     optional=("ask",),
     **{"from": ID},
 )
+
+
+def no_root_twice(bodies):
+    roots = [root for root, _ in bodies]
+    need(len(set(roots)) == len(roots), "a root twice")
 
 
 def open_prefix(file):
@@ -550,8 +564,7 @@ def open_prefix(file):
     need(file[end : end + 1] == b"\xf6", "the stamp is not null")
     need(len(file) - end - 1 >= 4 + 16, "no room for a sealed part")
     prefix = PREFIX(decode(content))
-    roots = [root for root, _ in prefix["bodies"]]
-    need(len(set(roots)) == len(roots), "a root twice")
+    no_root_twice(prefix["bodies"])
     return content, prefix, end + 1
 
 
@@ -637,6 +650,9 @@ def read_envelope(case):
         found["letter"] = {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter)
     elif kind == "routed":
         found["routed"] = show_routed(content)
+    elif kind == "area":
+        message, letter = read_message(case, prefix, content)
+        found |= message
     else:
         need(not prefix["bodies"], "a confirmation or reports with bodies")
     if kind == "reports":
@@ -644,8 +660,12 @@ def read_envelope(case):
     if kind == "confirm":
         found["confirm"] = [b32(packet) for packet in content]
     if "sender_seed" in case:  # then the nodes can write the same file again
-        content = inner["content"] if kind != "letter" else {"letter": sign_letter(case["author_seed"], letter)}
-        s, again = write_envelope(case["sender_seed"], prefix, inner, content, public)
+        written = inner["content"]
+        if kind == "letter":
+            written = {"letter": sign_letter(case["author_seed"], letter)}
+        elif kind == "area":
+            written = {"area": write_message(case, content[0], letter)}
+        s, again = write_envelope(case["sender_seed"], prefix, inner, written, public)
         found |= {"coins": s.hex(), "file": again.hex()}
     return found
 
@@ -798,6 +818,7 @@ LETTER = record(
     to=ID,
     end=DAY,
     kind=KIND,
+    post=record(re=octets(32), card=ANY_BYTES, head=octets(32), optional=("re",)),
     salt=octets(16),
     time=SECONDS,
     reply=WAY_BACK,
@@ -805,7 +826,7 @@ LETTER = record(
     author=ID,
     bodies=rows(0, 1024, row(ROOT, body_size, KEY, number(1, 1 << 30), number(0, 1))),
     inline=octets(0, 32_768),
-    optional=("inline", "reply", "wants"),
+    optional=("inline", "post", "reply", "wants"),
 )
 
 
@@ -813,13 +834,20 @@ def list_hash(bodies):
     return H("mailbag/1 list", b"".join(root + size.to_bytes(8, "big") for root, size in bodies))
 
 
-def open_letter(signed_letter, author, to, end, bodies):
-    """What it lies in says whom it is for, a day, and the hash of a list of bodies."""
+def open_letter(signed_letter, author, to, end, bodies, head=None):
+    """What it lies in says whom it is for, a day, and the hash of a list of bodies. In an area message that has a head,
+    and the author's key is that of the card in the letter."""
     signed, signature = signed_letter
     letter = LETTER(decode(signed))
+    need(("post" in letter) == (head is not None), "a letter to a node in an area message, or the other way round")
+    if head is not None:
+        need("reply" not in letter and "wants" not in letter, "something wanted of an area")
+        need("request" not in letter["kind"], "something asked of an area")
+        need(letter["post"]["head"] == H("mailbag/1 head", head), "written for another head")
+        author = open_card(letter["post"]["card"])[0]["issuer"]
     need(node_id(author) == letter["author"], "the letter is another author's")
     verify(author, "mailbag/1 letter", signed, signature)
-    need(letter["to"] == to, "the letter is for another node")
+    need(letter["to"] == to, "the letter is for somebody else")
     need(end <= letter["end"], "what it lies in ends later than the letter")
     need(list_hash(body[:2] for body in letter["bodies"]) == bodies, "the bodies are not those of what it lies in")
     need(("inline" in letter) == (not letter["bodies"]), "inline and bodies, or neither")
@@ -842,7 +870,10 @@ def show_letter(letter):
     shown = {key: letter[key] for key in ("end", "time", "wants") if key in letter}
     shown |= {key: letter[key].hex() for key in ("salt", "inline") if key in letter}
     shown |= {"reply": encode(letter["reply"]).hex()} if "reply" in letter else {}
-    shown |= {"to": node_text(letter["to"]), "author": node_text(letter["author"])}
+    shown |= {"to": (area_text if "post" in letter else node_text)(letter["to"]), "author": node_text(letter["author"])}
+    if "post" in letter:
+        post = {"card": letter["post"]["card"].hex(), "head": letter["post"]["head"].hex()}
+        shown["post"] = post | ({"re": b32(letter["post"]["re"])} if "re" in letter["post"] else {})
     shown["kind"] = show_kind(letter["kind"])
     shown["bodies"] = [
         {"root": b32(root), "size": size, "key": key.hex(), "length": length, "codec": codec}
@@ -1253,6 +1284,96 @@ def read_reply(case):
     return {"hops": hops, "statement": statement.hex(), "seal": one_time.hex()}
 
 
+# ---- 14. Areas -------------------------------------------------------------------------------------------------------
+
+AREA_CARD = record(mode=text("open|log"), name=CARD_NAME, post=KEY, read=KEY, salt=octets(16))
+AREA_SECRET = record(area=record(card=ANY_BYTES, post=KEY, read=KEY, optional=("post", "read")))
+HEAD = record(v=ONE, end=DAY, area=ID, post=KEY, share=KEY, suite=ONE, bodies=BODIES, commit=octets(32))
+
+
+def open_area_card(data):
+    """The owner's identity key and the body, with the area's id, and the statement."""
+    need(len(data) <= 600, "a card of more than 600 bytes")
+    statement = open_statement(data, "area")
+    need(statement["version"] == 1, "a version that no area's card has")
+    card = AREA_CARD(decode(statement["body"]))
+    return statement, card | {"id": H("mailbag/1 area", statement["issuer"] + card["salt"])}
+
+
+def read_areacard(case):
+    data = from_bech32m("mbcard", case["text"])
+    statement, card = open_area_card(data)
+    found = {key: card[key].hex() for key in ("post", "read", "salt")} | {key: card[key] for key in ("mode", "name")}
+    found |= {"id": area_text(card["id"]), "owner": node_text(node_id(statement["issuer"]))}
+    found |= {"bytes": data.hex(), "created": statement["created"]}
+    if "seed" in case:  # then the owner can write the same card again
+        node, body = Secrets(bytes.fromhex(case["seed"])), {key: card[key] for key in card if key != "id"}
+        found["bytes"] = write_statement(node, "area", statement["created"], 1, body).hex()
+    return found
+
+
+def ed25519_public(private):
+    return Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def read_areasecret(case):
+    secret = AREA_SECRET(decode(from_bech32m("mbsecret", case["secret"])))["area"]
+    _, card = open_area_card(secret["card"])
+    need("post" in secret or "read" in secret, "neither to write nor to read")
+    for key, public in (("post", ed25519_public), ("read", x25519_public)):
+        need(key not in secret or public(secret[key]) == card[key], f"{key} does not belong to the card")
+    return {"id": area_text(card["id"])} | {key: value.hex() for key, value in secret.items()}
+
+
+def msg_hash(head, sealed):
+    return H("mailbag/1 msg", lp(head) + sealed)
+
+
+def read_message(case, prefix, message):
+    """What comes of a message for who has the area's card, and the letter for who has the read key too."""
+    head_bytes, sealed, signature = message
+    length = len(head_bytes) + len(sealed)
+    need(len(head_bytes) <= 65_536 and len(sealed) >= 20, "a head too long, or no room for a letter")
+    need(length <= 196_608 and size_class(length) == length, "the length is no size class, or too long")
+    head = HEAD(decode(head_bytes))
+    no_root_twice(head["bodies"])
+    need(head["bodies"] == prefix["bodies"], "the envelope lists other bodies")
+    need(prefix["end"] <= head["end"], "the envelope ends later than the message")
+    owner, card = open_area_card(from_bech32m("mbcard", case["area_card"]))
+    need(head["area"] == card["id"], "of another area")
+    need(head["post"] == card["post"], "another post key than the card's")
+    name = msg_hash(head_bytes, sealed)
+    verify(head["post"], "mailbag/1 post", name, signature)
+    shown = {key: head[key].hex() for key in ("post", "share", "commit")} | {"area": area_text(head["area"])}
+    shown |= {"end": head["end"], "suite": head["suite"]}
+    shown["bodies"] = [{"root": b32(root), "size": size} for root, size in head["bodies"]]
+    found = {"area": {"hash": b32(name), "head": shown}}
+    if "area_read" not in case:
+        return found, None
+    x = agree(bytes.fromhex(case["area_read"]), b"area", head["share"], head["commit"], head["area"])
+    signed_letter = SIGNED(decode(open_filled(x, head_bytes + sealed, len(head_bytes))))
+    frame = head["area"], head["end"], list_hash(head["bodies"]), head_bytes
+    signed, letter = open_letter(signed_letter, None, *frame)
+    need(card["mode"] == "open" or letter["author"] == node_id(owner["issuer"]), "a log, and not its owner")
+    return found | {"letter": {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter)}, letter
+
+
+def write_message(case, head_bytes, letter):
+    """What its author makes anew, as the rule for coins has it."""
+    author = Secrets(bytes.fromhex(case["author_seed"]))
+    _, card = open_area_card(from_bech32m("mbcard", case["area_card"]))
+    s = K(author.coin_secret, "mailbag/1 coins", lp(b"area") + bytes.fromhex(case["area_salt"]))
+    share = x25519_public(s)
+    x = extract(x25519(s, card["read"]), b"area", share, card["read"], card["id"])
+    signer = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(case["area_post"]))
+    again = HEAD(decode(head_bytes)) | {"area": card["id"], "post": signer.public_key().public_bytes_raw()}
+    head = encode(again | {"share": share, "commit": K(x, "mailbag/1 commit")})
+    posted = letter | {"post": letter["post"] | {"head": H("mailbag/1 head", head)}}
+    content = filled(head, encode(sign_letter(case["author_seed"], posted)))
+    sealed = seal(K(x, "mailbag/1 key"), content, head)
+    return [head, sealed, signer.sign(D16("mailbag/1 post") + msg_hash(head, sealed))]
+
+
 # ---- The cases -------------------------------------------------------------------------------------------------------
 
 # How each kind is read, and its fields that are input: all others are values that have to come out. A reader may return
@@ -1268,13 +1389,19 @@ KINDS = {
     "complaint": (read_complaint, ("statement", "seed")),
     "trace": (read_trace, ("trace", "seeds")),
     "prefix": (read_prefix, ("file",)),
-    "envelope": (read_envelope, ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")),
+    "envelope": (
+        read_envelope,
+        ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")
+        + ("area_card", "area_read", "area_post", "area_salt"),
+    ),
     "route": (read_route, ("author", "author_seed", "salt")),
     "reply": (read_reply, ("author_seed", "salt")),
     "body": (read_body, ("root", "size", "key", "body", "chunks", "cut")),
     "folder": (read_folder, ("payload",)),
     "nodekey": (read_nodekey, ("secret", "sealed", "passphrase")),
     "exchangekey": (read_exchangekey, ("file", "seed")),
+    "areacard": (read_areacard, ("text", "seed")),
+    "areasecret": (read_areasecret, ("secret",)),
 }
 
 

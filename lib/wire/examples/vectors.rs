@@ -4,6 +4,8 @@
 //! Envelopes, cards and files are put together here by hand from CBOR values, so that each can have its defect; where
 //! the library can make the same, `lib/wire/tests/vectors.rs` compares.
 
+#[path = "vectors/areas.rs"]
+mod areas;
 #[path = "vectors/bodies.rs"]
 mod bodies;
 #[path = "vectors/build.rs"]
@@ -41,7 +43,7 @@ use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 12] = [
+    let parts: [fn() -> Vec<Vector>; 13] = [
         keys::all,
         cards::all,
         prefixes::all,
@@ -54,6 +56,7 @@ pub fn all() -> Vec<Vector> {
         traces::all,
         bodies::all,
         folders::all,
+        areas::all,
     ];
     parts.iter().flat_map(|part| part()).collect()
 }

@@ -12,6 +12,7 @@ use mb_wire::letter::{
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
+use super::areas::Message;
 use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, set, text};
 use super::road::Routed;
 
@@ -67,6 +68,8 @@ pub enum Carried {
     Confirm(Vec<PacketId>),
     /// A packet and what is said of it, each.
     Reports(Vec<(PacketId, Vec<u8>)>),
+    /// A message of an area, whose letter is [`Draft::letter`] but for `to`.
+    Area(Box<Message>),
 }
 
 /// The seeds of the nodes are of one byte, 32 times.
@@ -178,6 +181,11 @@ impl Draft {
         if *wants != Wants::default() {
             set(&mut letter, "wants", int(u8::from(*wants)));
         }
+        if let Reader::Area(posted) = to {
+            let mut post = map([("card", bytes(&posted.card)), ("head", bytes(posted.head))]);
+            posted.re.iter().for_each(|re| set(&mut post, "re", bytes(re.as_bytes())));
+            set(&mut letter, "post", Value::Map(post));
+        }
         letter
     }
 
@@ -193,6 +201,7 @@ impl Draft {
                 let report = |(packet, said): &(PacketId, Vec<u8>)| list([bytes(packet.as_bytes()), bytes(said)]);
                 Value::Map(map([("reports", list(reports.iter().map(report)))]))
             }
+            Carried::Area(message) => Value::Map(map([("area", message.value.clone())])),
         };
         edit(Stage::Content(&mut content));
         (content, id)
@@ -231,7 +240,7 @@ impl Draft {
         let mut share = x25519_dalek::PublicKey::from(&secret).to_bytes();
         edit(Stage::Share(&mut share));
         let z = secret.diffie_hellman(&exchange().public().into()).to_bytes();
-        let mut parts = schedule_parts("envelope", &share, &exchange().public(), node(BOB).id(), &z);
+        let mut parts = schedule_parts("envelope", &share, &exchange().public(), node(BOB).id().as_bytes(), &z);
         edit(Stage::Schedule(&mut parts));
         let x = extract(&parts);
         let (key, mut commit) = (keyed(&x, Label::Key, &[]), keyed(&x, Label::Commit, &[]).to_vec());
@@ -303,8 +312,8 @@ struct Clear {
 }
 
 /// The six parts that the key schedule extracts over.
-pub fn schedule_parts(context: &str, share: &[u8; 32], r: &[u8; 32], id: NodeId, z: &[u8; 32]) -> [Vec<u8>; 6] {
-    [vec![1], context.into(), share.to_vec(), r.to_vec(), id.as_bytes().to_vec(), z.to_vec()]
+pub fn schedule_parts(context: &str, share: &[u8; 32], r: &[u8; 32], id: &[u8; 32], z: &[u8; 32]) -> [Vec<u8>; 6] {
+    [vec![1], context.into(), share.to_vec(), r.to_vec(), id.to_vec(), z.to_vec()]
 }
 
 /// x of format.md, section 4.
@@ -334,8 +343,10 @@ impl Made {
             "exchange": hex([BOB_EXCHANGE; 32]),
             "sender": hex(sender),
         });
-        if let Carried::Letter = self.draft.carried {
-            input["author"] = json!(hex(node(self.draft.author).identity_key()));
+        match &self.draft.carried {
+            Carried::Letter => input["author"] = json!(hex(node(self.draft.author).identity_key())),
+            Carried::Area(message) => add(&mut input, message.input()),
+            _ => {}
         }
         input
     }
@@ -362,6 +373,7 @@ impl Made {
             Carried::Reports(reports) => {
                 all["reports"] = reports.iter().map(|(packet, said)| json!([packet.to_string(), hex(said)])).collect();
             }
+            Carried::Area(message) => add(&mut all, message.all(self.draft.author)),
         }
         all["coins"] = json!(hex(self.coins));
         all["sender_seed"] = json!(hex([self.draft.sender; 32]));
@@ -382,6 +394,12 @@ impl Made {
             "bodies": bodies.map(|b| json!({"root": b.root.to_string(), "size": b.size})).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Puts more fields into an object.
+fn add(fields: &mut Json, more: Json) {
+    let more = more.as_object().into_iter().flatten();
+    more.for_each(|(key, value)| fields[key] = value.clone());
 }
 
 fn form(file: &FileMeta) -> &'static str {
@@ -464,6 +482,10 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
     }
     if let Some(way) = &letter.reply {
         out["reply"] = json!(hex(mb_wire::cbor::encode(way)));
+    }
+    if let Reader::Area(posted) = &letter.to {
+        out["post"] = json!({"card": hex(&posted.card), "head": hex(posted.head)});
+        posted.re.iter().for_each(|re| out["post"]["re"] = json!(re.to_string()));
     }
     out
 }

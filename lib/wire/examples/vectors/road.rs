@@ -191,7 +191,7 @@ impl Keys {
         let mut share = x25519_dalek::PublicKey::from(&secret).to_bytes();
         edit(Turn::Share(&mut share));
         let z = secret.diffie_hellman(&r.into()).to_bytes();
-        let mut parts = schedule_parts("route", &share, &r, id, &z);
+        let mut parts = schedule_parts("route", &share, &r, id.as_bytes(), &z);
         edit(Turn::Schedule(&mut parts));
         Keys { coins, share, x: extract(&parts) }
     }
@@ -358,7 +358,7 @@ impl Road {
         let mut share = x25519_dalek::PublicKey::from(&secret).to_bytes();
         edit(Turn::LetterShare(&mut share));
         let z = secret.diffie_hellman(&r.into()).to_bytes();
-        let mut parts = schedule_parts("letter", &share, &r, id, &z);
+        let mut parts = schedule_parts("letter", &share, &r, id.as_bytes(), &z);
         edit(Turn::LetterSchedule(&mut parts));
         let x = extract(&parts);
         let mut commit = keyed(&x, Label::Commit, &[]);
