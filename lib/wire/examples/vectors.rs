@@ -26,6 +26,10 @@ mod inners;
 mod keys;
 #[path = "vectors/letters.rs"]
 mod letters;
+#[path = "vectors/post.rs"]
+mod post;
+#[path = "vectors/posts.rs"]
+mod posts;
 #[path = "vectors/prefixes.rs"]
 mod prefixes;
 #[path = "vectors/reports.rs"]
@@ -43,7 +47,7 @@ use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 13] = [
+    let parts: [fn() -> Vec<Vector>; 14] = [
         keys::all,
         cards::all,
         prefixes::all,
@@ -57,6 +61,7 @@ pub fn all() -> Vec<Vector> {
         bodies::all,
         folders::all,
         areas::all,
+        posts::all,
     ];
     parts.iter().flat_map(|part| part()).collect()
 }

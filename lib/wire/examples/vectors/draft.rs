@@ -12,8 +12,8 @@ use mb_wire::letter::{
 use mb_wire::size::class;
 use serde_json::{Value as Json, json};
 
-use super::areas::Message;
 use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, set, text};
+use super::post::Message;
 use super::road::Routed;
 
 /// What can be changed, in the order in which it comes up. All that follows is made from the changed one.
@@ -168,7 +168,7 @@ impl Draft {
         });
         let mut letter = map([
             ("v", int(1)),
-            ("to", bytes(&whom(to))),
+            ("to", bytes(whom(to))),
             ("end", int(*end)),
             ("kind", Value::Map(map([(kind.word(), Value::Map(kind_map(kind)))]))),
             ("salt", bytes(salt)),
