@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ciborium::Value;
 use data_encoding::HEXLOWER;
-use mb_fuzz_targets::{FIXED_HEAD, open_by_hand, with_hop};
+use mb_fuzz_targets::{FIXED_HEAD, open_area_by_hand, open_by_hand, with_hop};
 use mb_wire::call::message::{Ask, Hello, Message, Offer, Part, Reason, Rest};
 use mb_wire::cbor;
 use mb_wire::folder::{FolderEntry, encode_entry};
@@ -104,6 +104,7 @@ impl Seeds {
             ("statement", ..) => self.statement(name, &hex("statement").unwrap_or_default()),
             ("folder", ..) => self.folder(name, &hex("payload").unwrap_or_default()),
             ("nodekey", ..) => self.node_key(name, json),
+            ("areacard" | "areasecret", ..) => self.area(name, json),
             _ => {}
         }
         if let Some(statement) = hex("bytes").filter(|_| json["kind"] == "card") {
@@ -158,12 +159,49 @@ impl Seeds {
         if name.starts_with("envelope") {
             put(0, &format!("{name}-signed"), &with_hop(&FIXED_HEAD, 16, &content_bytes));
         }
+        if let Some(message) = field(content, "area") {
+            self.message(name, message);
+        }
         let signed = field(content, "letter").and_then(|letter| letter.as_array()?.first()?.as_bytes());
         if let Some(signed) = signed.filter(|_| !name.starts_with("inner") && !name.starts_with("seal")) {
             self.put("letter", name, signed);
             if name.starts_with("letter") {
                 self.put("cbor", name, signed);
             }
+        }
+    }
+
+    /// An area's card or secret: as text, and what the text holds.
+    fn area(&self, name: &str, json: &Json) {
+        let Some(text) = json["text"].as_str().or(json["secret"].as_str()) else { return };
+        self.put("text", name, text.as_bytes());
+        let Ok((_, content)) = bech32::decode(text) else { return };
+        if json["kind"] == "areasecret" {
+            return self.behind("area_card", 2, name, &content);
+        }
+        self.put("area_card", name, &content);
+        let Ok(Value::Array(items)) = ciborium::from_reader(&content[..]) else { return };
+        let Some(signed) = items.first().and_then(Value::as_bytes) else { return };
+        self.behind("area_card", 1, name, signed);
+        if let Ok(map) = ciborium::from_reader::<Value, _>(&signed[..])
+            && let Some(body) = field(&map, "body").and_then(Value::as_bytes)
+        {
+            self.behind("area_card", 0, name, body);
+        }
+    }
+
+    /// A message of an area, its head, what is sealed in it, and the letter.
+    fn message(&self, name: &str, message: &Value) {
+        self.put("area_message", name, &cbor::encode(message));
+        let part = |at: usize| message.as_array()?.get(at)?.as_bytes();
+        let (Some(head), Some(sealed)) = (part(0), part(1)) else { return };
+        self.behind("area_message", 1, name, head);
+        let Some(plain) = open_area_by_hand(head, sealed, [0x91; 32]) else { return };
+        self.behind("area_message", 2, name, &plain);
+        let len = u32::from_be_bytes(plain[..4].try_into().expect("four bytes")) as usize;
+        let Some(Ok(Value::Array(pair))) = plain[4..].get(..len).map(ciborium::from_reader::<Value, _>) else { return };
+        if let Some(signed) = pair.first().and_then(Value::as_bytes) {
+            self.behind("area_message", 0, name, signed);
         }
     }
 

@@ -16,6 +16,7 @@ mod keys;
 mod structure;
 mod envelopes;
 mod letters;
+mod areas;
 mod bodies;
 mod payloads;
 mod folders;
@@ -26,7 +27,7 @@ mod paths;
 mod calls;
 
 // For the seeds.
-pub use hand::{FIXED_HEAD, open_by_hand, with_hop};
+pub use hand::{FIXED_HEAD, open_area_by_hand, open_by_hand, with_hop};
 
 /// A target: any bytes, no panic.
 pub type Target = fn(&[u8]);
@@ -57,6 +58,10 @@ targets! {
     inner = envelopes::inner;
     /// What an author signs.
     letter = letters::letter;
+    /// An area's card and secrets.
+    area_card = areas::area_card;
+    /// A message of an area.
+    area_message = areas::area_message;
     /// Chunks, leaves and sizes of bodies.
     body = bodies::body;
     /// The plaintext of bodies, compressed or not, as a tosser reads it.

@@ -1,6 +1,7 @@
 //! Deterministic CBOR.
 
 use ciborium::Value;
+use mb_wire::area::AreaMessage;
 use mb_wire::cbor::{self, CborError};
 use mb_wire::envelope::BodyName;
 use mb_wire::folder::FolderEntry;
@@ -19,6 +20,7 @@ pub fn cbor(data: &[u8]) {
     one::<LetterBody>(data);
     one::<Kind>(data);
     one::<Letter>(data);
+    one::<AreaMessage>(data);
     one::<FolderEntry>(data);
     one::<StatementKind>(data);
     one::<Vec<(u64, String)>>(data);

@@ -4,20 +4,21 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use bech32::{Bech32m, Hrp};
+use mb_wire::area::AreaCard;
 use mb_wire::card::Card;
-use mb_wire::cbor;
 use mb_wire::hash::Label;
-use mb_wire::id::{KeyTag, LetterId, NodeId, PacketId, Root};
+use mb_wire::id::{AreaId, KeyTag, LetterId, MsgHash, NodeId, PacketId, Root};
 use mb_wire::key::Seed;
 use mb_wire::statement::Statement;
 
-use crate::hand::{ALICE, as_signed, bytes, map};
+use crate::areas;
+use crate::hand::{as_signed, statement};
 use crate::input::Input;
 
-/// 1 to 4: an honest checksum behind the bytes; else the text as it comes.
+/// 1 to 5: an honest checksum behind the bytes; else the text as it comes.
 pub fn text(data: &[u8]) {
     let mut input = Input(data);
-    let prefix = ["mbn", "mbcard", "mbsecret", "mbsealed"].get(usize::from(input.byte()).wrapping_sub(1));
+    let prefix = ["mbn", "mbcard", "mbsecret", "mbsealed", "mba"].get(usize::from(input.byte()).wrapping_sub(1));
     let text = match prefix {
         Some(prefix) => bech32m(prefix, input.0),
         None => std::str::from_utf8(data).ok().map(str::to_owned),
@@ -34,6 +35,8 @@ pub fn bech32m(prefix: &str, bytes: &[u8]) -> Option<String> {
 
 fn read(text: &str) {
     id::<NodeId>(text);
+    id::<AreaId>(text);
+    id::<MsgHash>(text);
     id::<PacketId>(text);
     id::<LetterId>(text);
     id::<Root>(text);
@@ -41,6 +44,10 @@ fn read(text: &str) {
     if let Ok(card) = Card::parse(text) {
         assert_eq!(card.to_text(), text.to_ascii_lowercase());
     }
+    if let Ok(card) = AreaCard::parse(text) {
+        assert_eq!(card.to_text(), text.to_ascii_lowercase());
+    }
+    areas::secret(text);
     if let Ok(seed) = Seed::from_text(text) {
         assert_eq!(*seed.to_text(), text.to_ascii_lowercase());
     }
@@ -58,7 +65,7 @@ fn id<T: FromStr<Err: Display> + Display + Debug>(text: &str) {
 pub fn card(data: &[u8]) {
     let mut input = Input(data);
     let statement = match input.byte() {
-        0 => as_signed(Label::Stmt, &statement(input.0)),
+        0 => as_signed(Label::Stmt, &statement("card", input.0)),
         1 => as_signed(Label::Stmt, input.0),
         _ => data.to_vec(),
     };
@@ -75,16 +82,4 @@ pub fn card(data: &[u8]) {
             );
         }
     }
-}
-
-/// A statement's map around the content of a card.
-fn statement(body: &[u8]) -> Vec<u8> {
-    cbor::encode(&map([
-        ("v", 1.into()),
-        ("body", bytes(body)),
-        ("kind", "card".into()),
-        ("issuer", bytes(ALICE.identity_key())),
-        ("created", 1_700_000_000.into()),
-        ("version", 1.into()),
-    ]))
 }

@@ -30,7 +30,7 @@ macro_rules! replay {
 }
 
 replay! {
-    text card cbor item prefix envelope inner letter body payload folder unpack key_file sealed exchange_key config
+    text card cbor item prefix envelope inner letter area_card area_message body payload folder unpack key_file sealed exchange_key config
     node_file names seen once state safe_path handshake message exchange
 }
 
