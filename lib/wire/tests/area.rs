@@ -51,7 +51,7 @@ impl Area {
     fn with_salt(salt: [u8; 16]) -> Area {
         let keys =
             AreaKeys { post: PostSecret::from_random(POST).public(), read: ExchangeSecret::from_random(READ).public() };
-        let card = AreaCard::new(&node(20), "news", Mode::Open, keys, salt, 1_700_000_000).unwrap();
+        let card = AreaCard::new(&node(20), "news", Mode::Open, Some(keys), salt, 1_700_000_000).unwrap();
         Area { world: World::new(), mallory: node(6), card }
     }
 
@@ -71,10 +71,11 @@ impl Area {
     /// As [`Area::post`], with something of the terms changed.
     fn post_as(&self, letter: &Letter, change: impl Fn(&mut Own)) -> Result<(AreaMessage, LetterId), AreaError> {
         let card = own_card(&self.world.alice);
-        let mut own = Own { post: POST, read: self.card.keys.read, card, re: None, salt: [5; 32] };
+        let mut own = Own { post: POST, read: self.card.keys.unwrap().read, card, re: None, salt: [5; 32] };
         change(&mut own);
         let Own { post: key, ref read, ref card, re, salt } = own;
-        let terms = PostTerms { area: self.id(), post: &PostSecret::from_random(key), read, card, re, salt };
+        let terms =
+            PostTerms { area: self.id(), post: &PostSecret::from_random(key), read, under: None, card, re, salt };
         post(&self.world.alice, letter, &terms)
     }
 
@@ -104,7 +105,7 @@ impl Area {
             ("v", 1.into()),
             ("end", end.into()),
             ("area", bytes(self.id().as_bytes())),
-            ("post", bytes(&self.card.keys.post)),
+            ("post", bytes(&self.card.keys.unwrap().post)),
             ("share", bytes(&share)),
             ("suite", 1.into()),
             ("bodies", Value::Array(bodies.collect())),
@@ -117,7 +118,7 @@ impl Area {
     fn extract(&self, share: &[u8; 32]) -> [u8; 32] {
         let shared = StaticSecret::from(READ).diffie_hellman(&(*share).into()).to_bytes();
         let area = self.id();
-        let parts: [&[u8]; 6] = [&[1], b"area", share, &self.card.keys.read, area.as_bytes(), &shared];
+        let parts: [&[u8]; 6] = [&[1], b"area", share, &self.card.keys.unwrap().read, area.as_bytes(), &shared];
         let prefixed: Vec<u8> =
             parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes(), *part].concat()).collect();
         hash(Label::Seal, &[&prefixed])
@@ -235,7 +236,7 @@ fn a_message_comes_out_as_it_went_in() {
     let letter = with_body(area.world.letter());
     let (message, id) = area.post_as(&letter, |terms| terms.re = Some(re)).unwrap();
     assert_eq!((message.head.area, message.head.end, &message.head.bodies), (area.id(), END, &names(&letter)));
-    assert_eq!(message.head.post, area.card.keys.post);
+    assert_eq!(message.head.post, area.card.keys.unwrap().post);
     assert_eq!(AreaMessage::parse(&message.to_bytes()), Ok(message.clone()));
     let (read, prefix) = area.envelope(&message, |_| {}).unwrap();
     assert_eq!((&read, &prefix.bodies), (&message, &names(&letter)));
@@ -475,10 +476,10 @@ fn whoever_lacks_the_post_key_can_only_name_another() {
     let own = PostSecret::from_random([0x77; 32]);
     let (message, _) = area.post_as(&area.world.letter(), |terms| terms.post = [0x77; 32]).unwrap();
     assert_eq!(message.verify_post(), Ok(message.hash()));
-    assert_ne!(message.head.post, area.card.keys.post);
+    assert_ne!(message.head.post, area.card.keys.unwrap().post);
     let mut parts = Parts::of(&message);
     let at = parts.head.windows(32).position(|part| part == own.public()).unwrap();
-    parts.head[at..at + 32].copy_from_slice(&area.card.keys.post);
+    parts.head[at..at + 32].copy_from_slice(&area.card.keys.unwrap().post);
     assert_eq!(parts.message().unwrap().verify_post(), Err(AreaError::Signature));
     assert_eq!(parts.signed([0x77; 32]).message().unwrap().verify_post(), Err(AreaError::Signature));
 }
@@ -605,17 +606,17 @@ fn each_message_has_a_share_of_its_own() {
 fn a_card_reads_as_it_was_made() {
     for mode in [Mode::Open, Mode::Log] {
         let keys = AreaKeys { post: [1; 32], read: [2; 32] };
-        let card = AreaCard::new(&node(20), "a.b_c-9", mode, keys, [3; 16], 7).unwrap();
+        let card = AreaCard::new(&node(20), "a.b_c-9", mode, Some(keys), [3; 16], 7).unwrap();
         assert_eq!(AreaCard::from_bytes(card.as_bytes()), Ok(card.clone()));
         assert_eq!(AreaCard::parse(&card.to_text()), Ok(card.clone()));
-        assert_eq!((card.owner_id(), card.mode, card.keys, card.created), (node(20).id(), mode, keys, 7));
+        assert_eq!((card.owner_id(), card.mode, card.keys, card.created), (node(20).id(), mode, Some(keys), 7));
         assert_eq!(card.id(), AreaId::of(&node(20).identity_key(), &[3; 16]));
         assert_eq!(card.id().to_string().parse(), Ok(card.id()));
         assert!(card.id().to_string().starts_with("mba1"));
     }
     let keys = AreaKeys { post: [1; 32], read: [2; 32] };
     for name in ["", "A", "-a", "a b", &"a".repeat(33)] {
-        assert_eq!(AreaCard::new(&node(20), name, Mode::Log, keys, [3; 16], 7), Err(AreaError::Name), "{name}");
+        assert_eq!(AreaCard::new(&node(20), name, Mode::Log, Some(keys), [3; 16], 7), Err(AreaError::Name), "{name}");
     }
 }
 
@@ -653,8 +654,8 @@ fn a_secret_reads_as_it_was_written() {
         let secret = secret(&card, can_post.then_some(POST), can_read.then_some(READ));
         let read = AreaSecret::from_text(&secret.to_text()).unwrap();
         assert_eq!(read.card, card);
-        assert_eq!(read.post.as_ref().map(PostSecret::public), can_post.then_some(card.keys.post));
-        assert_eq!(read.read.as_ref().map(ExchangeSecret::public), can_read.then_some(card.keys.read));
+        assert_eq!(read.post.as_ref().map(PostSecret::public), can_post.then_some(card.keys.unwrap().post));
+        assert_eq!(read.read.as_ref().map(ExchangeSecret::public), can_read.then_some(card.keys.unwrap().read));
         assert_eq!(read.to_text(), secret.to_text());
     }
 }

@@ -371,7 +371,7 @@ fn area(vector: &Json, message: &AreaMessage, reading: &mut Json) -> Result<(), 
     if message.head.area != card.id() {
         return Err("a message of another area".into());
     }
-    if message.head.post != card.keys.post {
+    if message.head.post != card.keys.unwrap().post {
         return Err("it names another post key than the card's".into());
     }
     let hash = message.verify_post().map_err(words)?;
@@ -409,7 +409,8 @@ fn message_of(vector: &Json) -> AreaMessage {
     let terms = PostTerms {
         area: posted.area,
         post: &PostSecret::from_random(fixed(vector, "area_post")),
-        read: &area.keys.read,
+        read: &area.keys.unwrap().read,
+        under: None,
         card: &Card::from_bytes(&posted.card).unwrap(),
         re: posted.re,
         salt: fixed(vector, "area_salt"),
@@ -855,7 +856,7 @@ fn area_card(vector: &Json) -> Reading {
     let text = text_of(vector, "text");
     let card = AreaCard::parse(text).map_err(words)?;
     assert_eq!(card.to_text(), text.to_lowercase());
-    let AreaKeys { post, read } = card.keys;
+    let AreaKeys { post, read } = card.keys.unwrap();
     let salt = fixed(vector, "salt");
     let again = AreaCard::new(&node_of(vector, "seed"), &card.name, card.mode, card.keys, salt, card.created);
     assert_eq!(again, Ok(card.clone()));
