@@ -190,6 +190,9 @@ const SEND_BRIEFLY: &[&str] = &[
     "@/files/big.bin",
 ];
 const ASK: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "-r", "big.bin", "-o", "big.bin"];
+const POST: &[&str] =
+    &["mb-send", "--threads", "1", "--no-toss", "-a", "news", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
+const OUT_TO_READERS: &[&str] = &["mb-xfer", "--threads", "1", "--out", "--node", "south", "--node", "east", "@/stick"];
 const SEND_SMALL: &[&str] = &["mb-send", "--threads", "1", "-t", "south", "@/files/small.txt"];
 const SEND_HERE: &[&str] =
     &["mb-send", "--threads", "1", "-t", "north:", "@/files/small.txt", "@/files/big.bin", "@/files/folder"];
@@ -355,6 +358,23 @@ pub fn all() -> Vec<Scenario> {
                     tried("north", VISIT),
                 ],
                 TO_SOUTH,
+            )
+        },
+        Scenario {
+            prepare: five_subscribe,
+            end: each_has_it_once,
+            ..story(
+                "to an area with five subscribers",
+                vec![
+                    all_or_nothing("north", POST),
+                    tried("north", TOSS),
+                    Step::User(fetch_for_others),
+                    then("north", OUT_TO_READERS),
+                    tried("south", VISIT),
+                    then("east", IN),
+                    tried("east", TOSS),
+                ],
+                &[("south/in", FILES), ("east/posts", FILES)],
             )
         },
         story(
@@ -624,6 +644,47 @@ fn south_shares(yard: &Yard) {
     let text = std::fs::read_to_string(&file).expect("the node's file");
     let folder = yard.path("files");
     std::fs::write(&file, format!("{text}\n[[share]]\nfolder = \"{}\"\n", folder.display())).expect("the node's file");
+}
+
+/// North has an area; south and east read it, south hands it on to east, and three more get it.
+fn five_subscribe(yard: &Yard) {
+    east_is_a_relay(yard);
+    for other in OTHERS {
+        yard.init(other);
+        yard.introduce("north", &[other]);
+    }
+    let at = |node: &str, words: &[&str]| yard.command(node, words).run().ok();
+    at("north", &["mb-area", "new", "news"]);
+    at("north", &["mb-area", "subscribe", "news", "south", "east", OTHERS[0], OTHERS[1], OTHERS[2]]);
+    let card = at("north", &["mb-area", "card", "news", "--reader"]);
+    for (node, folder) in [("south", "south/in"), ("east", "east/posts")] {
+        std::fs::create_dir(yard.path(folder)).expect("a folder of delivery");
+        yard.command(node, &["mb-area", "join", "news"]).stdin(&card).run().ok();
+        at(node, &["mb-area", "set", "news", &format!("folder={}", yard.path(folder).display())]);
+    }
+    // East gets each message by both.
+    at("south", &["mb-area", "subscribe", "news", "east"]);
+}
+
+/// Subscribers whose packets somebody fetches.
+const OTHERS: [&str; 3] = ["w1", "w2", "w3"];
+
+fn fetch_for_others(yard: &Yard) {
+    for other in OTHERS {
+        let tx = yard.path("north/spool").join(yard.node(other).id()).join("tx");
+        for path in crate::yard::files_below(&tx) {
+            let name = path.file_name().expect("a file").to_owned();
+            std::fs::create_dir_all(yard.path("fetched").join(other)).expect("a folder in the yard");
+            std::fs::rename(&path, yard.path("fetched").join(other).join(name)).expect("it is fetched");
+        }
+    }
+}
+
+/// Three envelopes and a body: what came twice has the same names. Where nothing was sent there is nothing.
+fn each_has_it_once(yard: &Yard) -> Vec<String> {
+    let count = |other: &&str| crate::yard::files_below(&yard.path("fetched").join(other)).len();
+    let wrong = OTHERS.iter().filter(|other| count(other) != 4);
+    wrong.map(|other| format!("{other} has {} files instead of 4", count(&other))).collect()
 }
 
 /// All know each other.

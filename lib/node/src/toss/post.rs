@@ -3,6 +3,7 @@
 //! Published, then marked for each subscriber, then delivered or kept, then marked as ours, then the input goes. Who dies in between
 //! does the rest again: what was published twice comes out as the same packet, and who has the message drops it.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use mb_spool::areas::{self, Message};
@@ -135,12 +136,15 @@ impl<'a> Batch<'_, 'a> {
             return Ok(());
         }
         let batch = batch::Batch::new(self.tosser.spool, self.run)?;
+        let brought = twins.iter().filter_map(|item| post_of(item));
+        let brought: BTreeSet<(NodeId, Message)> =
+            brought.map(|(accepted, post)| (accepted.from.id(), post.message())).collect();
         let mut has_it: Vec<(NodeId, Message)> = Vec::new();
         let mut gone = Vec::new();
         for item in posted {
             let Some((accepted, post)) = post_of(item) else { continue };
             let message = post.message();
-            match self.add(accepted, post, &batch) {
+            match self.add(accepted, post, &brought, &batch) {
                 Ok(added) => {
                     let known = [Some(accepted.from.id()), post.author].into_iter().flatten();
                     has_it.extend(known.map(|node| (node, message)));
@@ -182,11 +186,13 @@ impl<'a> Batch<'_, 'a> {
         &self,
         accepted: &Accepted,
         post: &Post,
+        brought: &BTreeSet<(NodeId, Message)>,
         batch: &batch::Batch,
     ) -> Result<Vec<(&'a KnownNode, mb_wire::id::PacketId)>, PayloadError> {
         let names: Vec<String> = (0..accepted.bodies.len()).map(|number| body_name(&accepted.packet, number)).collect();
         let mut envelopes = Vec::new();
-        for node in self.subscribers(accepted, post)? {
+        let to = self.subscribers(accepted, post)?.into_iter();
+        for node in to.filter(|node| !brought.contains(&(node.id(), post.message()))) {
             envelopes.push((node, self.wrap_message(node, &post.message, accepted.nice)?));
         }
         let mut added = Vec::with_capacity(envelopes.len());
