@@ -42,6 +42,8 @@ pub enum StatementKind {
     Step,
     /// That a packet should not have come.
     Complaint,
+    /// That a node wants an area's messages.
+    Subscribe,
 }
 
 impl StatementKind {
@@ -55,6 +57,7 @@ impl StatementKind {
             StatementKind::Receipt => "receipt",
             StatementKind::Step => "step",
             StatementKind::Complaint => "complaint",
+            StatementKind::Subscribe => "subscribe",
         }
     }
 }

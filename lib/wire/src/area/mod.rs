@@ -1,10 +1,11 @@
 //! Areas: one message for many readers, by nodes of which not all can read it (format.md, section 14). An area has a card, secrets
-//! for those who write and read, and messages, whose names are the same on each node.
+//! for those who write and read, and messages, whose names are the same on each node. Neighbours are asked for them by statements.
 
 mod card;
 mod message;
 mod secret;
 mod settings;
+mod subscribe;
 mod summary;
 mod want;
 
@@ -23,6 +24,7 @@ pub use card::{AreaCard, AreaKeys, Mode};
 pub use message::{AreaMessage, Head, MESSAGE_MOST, PostTerms, Under, post};
 pub use secret::{AreaSecret, PostSecret};
 pub use settings::{Draft, SETTINGS_MOST, Settings};
+pub use subscribe::Subscribe;
 pub use summary::Summary;
 pub use want::Want;
 
@@ -68,6 +70,9 @@ pub enum AreaError {
     /// Settings of another structure.
     #[error("area's settings {0}")]
     SettingsForm(CborError),
+    /// What a neighbour asks has another structure.
+    #[error("what is asked of an area {0}")]
+    Asked(CborError),
     /// The message has another structure.
     #[error("area message {0}")]
     Form(CborError),

@@ -34,7 +34,7 @@ impl Want {
     pub fn read(statement: &Statement) -> Result<(NodeId, Want), AreaError> {
         match statement.kind {
             StatementKind::Want => {
-                Ok((NodeId::of(&statement.issuer), cbor::decode(&statement.body).map_err(AreaError::Form)?))
+                Ok((NodeId::of(&statement.issuer), cbor::decode(&statement.body).map_err(AreaError::Asked)?))
             }
             _ => Err(AreaError::Kind),
         }
