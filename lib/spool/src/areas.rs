@@ -121,7 +121,8 @@ pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
     }
 }
 
-fn for_each_area(dir: &DirRef, mut work: impl FnMut(&DirRef) -> durable::Result<()>) -> durable::Result<()> {
+/// Does `work` with each folder in `dir` that is called after an area.
+pub(crate) fn for_each_area(dir: &DirRef, mut work: impl FnMut(&DirRef) -> durable::Result<()>) -> durable::Result<()> {
     for entry in dir.list()? {
         let entry = entry?;
         if entry.kind == Kind::Dir && entry.name.to_str().is_some_and(|name| name.parse::<AreaId>().is_ok()) {

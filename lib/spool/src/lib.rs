@@ -43,6 +43,8 @@ pub mod seen;
 pub mod areas;
 /// Settings of moderated areas.
 pub mod rules;
+/// Which neighbours asked for an area.
+pub mod subscribed;
 /// What was handed over and is not confirmed.
 pub mod sent;
 /// What may go before all of it is here.

@@ -40,6 +40,7 @@ use crate::replies::REPLY;
 use crate::roads::ROAD;
 use crate::rules::SETTINGS;
 use crate::run::RUN_NAME_LEN;
+use crate::subscribed::{SUBSCRIBED, Subscribed};
 use crate::tries::EXEC;
 use crate::way::{HANDED, WAY};
 use fix::{Found, Mender, Repair, StateFile};
@@ -184,6 +185,10 @@ impl Walk<'_> {
             Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(AREA) => self.area_days(dir, place, entry, Walk::marks),
+            Some(SUBSCRIBED) => self.areas(dir, place, entry, |walk, _, place, entry| {
+                let is_right = entry.name.to_str().is_some_and(|name| Subscribed::parse(name).is_some());
+                walk.is_file(place, entry, is_right);
+            }),
             Some(called::CALL) => self.report(state::call_file(dir, place)),
             _ => self.fault(place, Fault::Unknown),
         }
@@ -196,23 +201,33 @@ impl Walk<'_> {
             Name::Body(..) => may_have_number,
             Name::Why(_) | Name::Other => false,
         };
+        self.is_file(place, entry, is_right);
+    }
+
+    /// Tells what is no file, or has a wrong name.
+    fn is_file(&mut self, place: &Path, entry: &Entry, is_right: bool) {
         if !is_right || entry.kind != Kind::File {
             self.fault(place, Fault::Unknown);
         }
     }
 
-    /// A folder of areas, of which each has folders of days.
-    fn area_days(&mut self, dir: &DirRef, place: &Path, entry: &Entry, work: fn(&mut Self, &DirRef, &Path, &Entry)) {
+    /// A folder of areas: does `work` with each name in the folder of one.
+    fn areas(&mut self, dir: &DirRef, place: &Path, entry: &Entry, work: impl Fn(&mut Self, &DirRef, &Path, &Entry)) {
         self.each(dir, place, entry, |walk, dir, place, entry| {
             if entry.name.to_str().is_none_or(|name| name.parse::<AreaId>().is_err()) {
                 return walk.fault(place, Fault::Unknown);
             }
-            walk.each(dir, place, entry, |walk, dir, place, entry| match entry.name.to_str() {
-                Some(name) if name.parse::<u32>().is_ok_and(|day| day.to_string() == name) => {
-                    work(walk, dir, place, entry);
-                }
-                _ => walk.fault(place, Fault::Unknown),
-            });
+            walk.each(dir, place, entry, &work);
+        });
+    }
+
+    /// A folder of areas, of which each has folders of days.
+    fn area_days(&mut self, dir: &DirRef, place: &Path, entry: &Entry, work: fn(&mut Self, &DirRef, &Path, &Entry)) {
+        self.areas(dir, place, entry, |walk, dir, place, entry| match entry.name.to_str() {
+            Some(name) if name.parse::<u32>().is_ok_and(|day| day.to_string() == name) => {
+                work(walk, dir, place, entry);
+            }
+            _ => walk.fault(place, Fault::Unknown),
         });
     }
 
@@ -220,9 +235,7 @@ impl Walk<'_> {
     fn marks(&mut self, dir: &DirRef, place: &Path, entry: &Entry) {
         self.each(dir, place, entry, |walk, _, place, entry| {
             let is_right = entry.name.to_str().is_some_and(|name| name.parse::<MsgHash>().is_ok());
-            if !is_right || entry.kind != Kind::File {
-                walk.fault(place, Fault::Unknown);
-            }
+            walk.is_file(place, entry, is_right);
         });
     }
 
@@ -257,16 +270,9 @@ impl Walk<'_> {
                 self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false))
             }
             EXEC => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, false)),
-            SETTINGS => self.each(dir, place, entry, |walk, dir, place, entry| {
-                if entry.name.to_str().is_none_or(|name| name.parse::<AreaId>().is_err()) {
-                    return walk.fault(place, Fault::Unknown);
-                }
-                walk.each(dir, place, entry, |walk, _, place, entry| {
-                    let is_version = entry.name.to_str().is_some_and(|name| name.parse::<u64>().is_ok());
-                    if !is_version || entry.kind != Kind::File {
-                        walk.fault(place, Fault::Unknown);
-                    }
-                });
+            SETTINGS => self.areas(dir, place, entry, |walk, _, place, entry| {
+                let is_version = entry.name.to_str().is_some_and(|name| name.parse::<u64>().is_ok());
+                walk.is_file(place, entry, is_version);
             }),
             AREA => self.area_days(dir, place, entry, Walk::marks),
             "once" => self.records(dir, place, entry, state::once_record),
