@@ -1,7 +1,7 @@
 //! A known area: what `areas/NAME.toml` says, and what `areas/NAME.key` holds.
 
 use super::source::{Key, Keys, Source};
-use super::{Accept, ConfigError, Handler, Mode, check_name, fields, handler, parse_size};
+use super::{Accept, Askers, ConfigError, Handler, Mode, askers, fields, handler, parse_size};
 use mb_wire::area::{AreaCard, AreaSecret, Mode as AreaMode};
 use mb_wire::id::AreaId;
 use serde::de::{self, Deserializer};
@@ -19,6 +19,8 @@ pub struct KnownArea {
     pub card: AreaCard,
     /// The nodes that get its messages from us, by their local names, each once.
     pub subscribers: Vec<String>,
+    /// Which neighbours may ask for its messages by a statement of their own.
+    pub requests: Askers,
     /// Whether letters of authors whose card we do not hold are delivered.
     pub allow_unknown: bool,
     /// What becomes of its files. Without a folder posts are kept instead.
@@ -64,8 +66,10 @@ impl Serialize for KeepFor {
 struct Raw {
     #[serde(deserialize_with = "card")]
     card: AreaCard,
-    #[serde(default, deserialize_with = "names")]
+    #[serde(default, deserialize_with = "askers::names")]
     subscribers: Vec<String>,
+    #[serde(default)]
+    requests: Askers,
     #[serde(default)]
     allow_unknown: bool,
     #[serde(default, deserialize_with = "fields::absolute")]
@@ -83,6 +87,7 @@ struct Raw {
 pub(super) const KEYS: Keys = &[
     ("card", Key::Value),
     ("subscribers", Key::Value),
+    ("requests", Key::Value),
     ("allow_unknown", Key::Value),
     ("folder", Key::Value),
     ("most_bytes", Key::Value),
@@ -99,6 +104,7 @@ impl KnownArea {
             name: name.into(),
             card,
             subscribers,
+            requests: Askers::default(),
             allow_unknown: false,
             accept: Accept::default(),
             keep: None,
@@ -108,10 +114,10 @@ impl KnownArea {
 
     /// Reads the text of `areas/NAME.toml`; `path` is for messages.
     pub fn parse(path: &Path, name: &str, text: &str) -> Result<KnownArea, ConfigError> {
-        let Raw { card, subscribers, allow_unknown, folder, most_bytes, mode, keep, exec } =
+        let Raw { card, subscribers, requests, allow_unknown, folder, most_bytes, mode, keep, exec } =
             Source { path, text }.read(KEYS)?;
         let accept = Accept { folder, most_bytes, mode: mode.unwrap_or(Mode::Keep), ..Accept::default() };
-        Ok(KnownArea { name: name.to_owned(), card, subscribers, allow_unknown, accept, keep, exec })
+        Ok(KnownArea { name: name.to_owned(), card, subscribers, requests, allow_unknown, accept, keep, exec })
     }
 
     /// The text of a new file of an area.
@@ -133,15 +139,6 @@ impl KnownArea {
 fn card<'de, D: Deserializer<'de>>(from: D) -> Result<AreaCard, D::Error> {
     let text = String::deserialize(from)?;
     AreaCard::parse(text.trim()).map_err(de::Error::custom)
-}
-
-/// Names of nodes; one that comes again counts once.
-fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    let mut names = Vec::<String>::deserialize(from)?;
-    names.iter().try_for_each(|name| check_name(name)).map_err(de::Error::custom)?;
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
 }
 
 /// What `areas/NAME.key` holds: the secrets of an area.
@@ -174,6 +171,8 @@ pub struct AreaSettings<'a> {
     /// See [`KnownArea`].
     pub subscribers: &'a [String],
     /// See [`KnownArea`].
+    pub requests: &'a Askers,
+    /// See [`KnownArea`].
     pub allow_unknown: bool,
     /// See [`Accept`].
     pub folder: Option<&'a Path>,
@@ -188,9 +187,9 @@ pub struct AreaSettings<'a> {
 impl KnownArea {
     /// What its file says, but for its card and its commands.
     pub fn settings(&self) -> AreaSettings<'_> {
-        let KnownArea { subscribers, allow_unknown, accept, keep, .. } = self;
+        let KnownArea { subscribers, requests, allow_unknown, accept, keep, .. } = self;
         let Accept { folder, most_bytes, mode, .. } = accept;
         let (allow_unknown, most_bytes, mode) = (*allow_unknown, *most_bytes, *mode);
-        AreaSettings { subscribers, allow_unknown, folder: folder.as_deref(), most_bytes, mode, keep: *keep }
+        AreaSettings { subscribers, requests, allow_unknown, folder: folder.as_deref(), most_bytes, mode, keep: *keep }
     }
 }

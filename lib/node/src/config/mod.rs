@@ -6,6 +6,7 @@
 
 mod address;
 mod area;
+mod askers;
 mod call;
 mod cron;
 mod error;
@@ -22,6 +23,7 @@ mod source;
 pub use address::{Address, PORT};
 pub use area::{AreaSettings, KeepFor, KnownArea};
 pub(crate) use area::{area_key_text, parse_area_key};
+pub use askers::Askers;
 pub use call::{CallRule, Direction, When};
 pub use cron::Cron;
 pub(crate) use error::did_you_mean;

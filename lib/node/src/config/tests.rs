@@ -2,6 +2,7 @@
 
 use super::*;
 use mb_spool::class::{Class, Failure};
+use mb_wire::area::{AreaCard, AreaKeys, Mode as AreaMode};
 use mb_wire::card::{Card, ExchangeKey};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
 
@@ -250,6 +251,16 @@ fn the_list_of_keys_and_the_types_agree() {
                 direction=\"in\"\naddress=\"tcp://south\"\nrate=1\ntimeout=1\nmax_time=1\n[exec.a]\ncommand=[\"/a\"]\narguments=true\nseconds=1\noutput=1\nfolder=\"/\"\nuid=1\ngid=1\nreply=true\nonce=true\n\
                 [[share]]\nfolder=\"/\"\nname=\"n\"\nmatch=[]\nexcept=[]\nmost_bytes=1\nmost_files=1\n\
                 [exec.a.retry]\nfirst=1\nfactor=1\nmost=1\ntimes=1\n[exec.a.limits]\nmemory=1\nfile=1\ncpu=1\nprocesses=1\nopen_files=1\n";
+    node(text).unwrap();
+    assert_all_keys_but_the_card(known::KEYS, text);
+    let text = "subscribers=[]\nrequests=true\nallow_unknown=true\nfolder=\"/\"\nmost_bytes=1\nmode=\"keep\"\nkeep=\"9d\"\n\
+                [exec.a]\ncommand=[\"/a\"]\narguments=true\nseconds=1\noutput=1\nfolder=\"/\"\nuid=1\ngid=1\nreply=true\nonce=true\n\
+                [exec.a.retry]\nfirst=1\nfactor=1\nmost=1\ntimes=1\n[exec.a.limits]\nmemory=1\nfile=1\ncpu=1\nprocesses=1\nopen_files=1\n";
+    area(text).unwrap();
+    assert_all_keys_but_the_card(area::KEYS, text);
+}
+
+fn assert_all_keys_but_the_card(keys: Keys, text: &str) {
     fn inner(keys: Keys) -> usize {
         let one = |key: &Key| match key {
             Key::Table(keys) | Key::Tables(keys) | Key::Named(keys) => inner(keys),
@@ -258,7 +269,42 @@ fn the_list_of_keys_and_the_types_agree() {
         };
         keys.iter().map(|(_, key)| one(key)).sum()
     }
-    node(text).unwrap();
     let lines = text.lines().filter(|line| line.contains('=')).count();
-    assert_eq!(inner(known::KEYS), lines + 1, "a key of the list is missing here");
+    assert_eq!(inner(keys), lines + 1, "a key of the list is missing here");
+}
+
+fn area(rest: &str) -> Result<KnownArea, ConfigError> {
+    let keys = AreaKeys { post: [1; 32], read: [2; 32] };
+    let owner = NodeSecrets::from_seed(&Seed::from_bytes([1; 32]));
+    let card = AreaCard::new(&owner, "news", AreaMode::Open, keys, [3; 16], 0).unwrap();
+    KnownArea::parse(Path::new("a/news.toml"), "news", &format!("card = \"{}\"\n{rest}", card.to_text()))
+}
+
+/// Shows: H14.
+#[test]
+fn nobody_asks_for_an_area_unless_its_file_says_who() {
+    let requests = |rest| area(rest).unwrap().requests;
+    let table = [
+        ("", Askers::Nobody),
+        ("requests = false", Askers::Nobody),
+        ("requests = true", Askers::Anybody),
+        ("requests = []", Askers::These(vec![])),
+        ("requests = [\"b\", \"a\", \"b\"]", Askers::These(vec!["a".into(), "b".into()])),
+    ];
+    for (text, askers) in table {
+        assert_eq!(requests(text), askers, "{text}");
+    }
+    assert!(!requests("").has("a") && requests("requests = true").has("a"));
+    assert!(requests("requests = [\"a\"]").has("a") && !requests("requests = [\"a\"]").has("b"));
+    let wrong = [
+        ("requests = 1", "2:12: requests: invalid type: integer `1`, expected true, false or a list of nodes"),
+        ("requests = \"a\"", "2:12: requests: invalid type: string \"a\", expected true, false or a list of nodes"),
+        ("requests = [1]", "2:13: requests: invalid type: integer `1`, expected a string"),
+        ("requests = [\"a/b\"]", "2:12: requests: not 1 to 32 of"),
+        ("request = true", "2:1: request: unknown key; did you mean \"requests\"?"),
+    ];
+    for (text, said) in wrong {
+        let error = area(text).expect_err(text).to_string();
+        assert!(error.starts_with(&format!("a/news.toml:{said}")), "{text}\n{error}\n{said}");
+    }
 }
