@@ -1,6 +1,5 @@
 //! Complain: of a packet that should not have come, to whoever handed it over, who tells the one before.
 
-use mb_spool::batch::Batch;
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_spool::layout::Spool;
@@ -11,8 +10,8 @@ use mb_wire::id::PacketId;
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Complaint, Reason, Report};
 
+use crate::tell::{TellError, tell};
 use crate::toss::Nodes;
-use crate::toss::answer::envelope;
 
 /// Why nothing was said.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +22,12 @@ pub enum ComplainError {
     /// It is not known how the packet came.
     #[error("{0}: not delivered here, or long ago, or not by way of a relay in the open")]
     Unknown(PacketId),
-    /// The neighbour that handed it over is not known any more, or cannot be sealed to.
-    #[error("{0}: who handed it over is not known here any more, or has no valid key")]
+    /// The neighbour that handed it over is not known any more.
+    #[error("{0}: who handed it over is not known here any more")]
     Gone(PacketId),
+    /// The neighbour could not be told.
+    #[error(transparent)]
+    Tell(#[from] TellError),
 }
 
 impl Failure for ComplainError {
@@ -34,18 +36,20 @@ impl Failure for ComplainError {
             ComplainError::Disk(error) => error.class(),
             ComplainError::Unknown(_) => Class::No,
             ComplainError::Gone(_) => Class::UnknownName,
+            ComplainError::Tell(error) => error.class(),
         }
     }
 
     fn remedy(&self) -> Option<String> {
         match self {
             ComplainError::Disk(error) => error.remedy(),
-            _ => None,
+            ComplainError::Tell(error) => error.remedy(),
+            ComplainError::Unknown(_) | ComplainError::Gone(_) => None,
         }
     }
 }
 
-/// Sends the complaint on its way: durable on return. The packet that it lies in.
+/// Sends the complaint on its way: durable on return.
 pub fn complain(
     spool: &Spool,
     secrets: &NodeSecrets,
@@ -53,16 +57,13 @@ pub fn complain(
     (now, today): (u64, u32),
     (packet, reason): (PacketId, Reason),
     run: &Run,
-) -> Result<PacketId, ComplainError> {
+) -> Result<(), ComplainError> {
     let came = paths::find(spool, &packet)?.filter(is_relayed).ok_or(ComplainError::Unknown(packet))?;
     let node = nodes.node(&came.from).ok_or(ComplainError::Gone(packet))?;
     let statement = Complaint { about: came.letter, reason }.sign(secrets, now);
     let content = Content::Reports(vec![Report { packet, statement }]);
-    let envelope = envelope(secrets, node, today, &content).ok_or(ComplainError::Gone(packet))?;
-    let batch = Batch::new(spool, run)?;
-    let sent = batch.add_unkept(node.id(), &envelope)?;
-    batch.publish()?;
-    Ok(sent)
+    tell(spool, secrets, &[node], today, &content, run)?;
+    Ok(())
 }
 
 /// A path of one step is that of a neighbour's own packet.

@@ -22,6 +22,8 @@ pub mod toss;
 pub mod exec;
 /// How far packets of ours have come.
 pub mod receipts;
+/// Something to say to neighbours.
+pub mod tell;
 /// A packet that should not have come.
 pub mod complain;
 /// Which known nodes are to be called now.
