@@ -24,6 +24,8 @@ pub mod exec;
 pub mod receipts;
 /// Something to say to neighbours.
 pub mod tell;
+/// An area is asked for.
+pub mod subscribe;
 /// A packet that should not have come.
 pub mod complain;
 /// Which known nodes are to be called now.

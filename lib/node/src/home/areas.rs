@@ -8,7 +8,7 @@ use super::create::{CONFIG_MODE, random_bytes};
 use super::read::{AREAS, area_file, area_key_file};
 use super::write::Writer;
 use super::{Home, HomeError, read};
-use crate::config::{KnownArea, area_key_text, check_name, nearest};
+use crate::config::{KnownArea, KnownNode, area_key_text, check_name, nearest};
 use mb_spool::durable::DirRef;
 use mb_spool::layout::{DIR_MODE, FILE_MODE, sub_dir};
 use mb_wire::area::{AreaCard, AreaKeys, AreaSecret, Mode, PostSecret};
@@ -192,25 +192,29 @@ impl Home {
 
     /// From now on these nodes get the area's messages from us. Durable on return.
     pub fn subscribe(&mut self, area: &str, nodes: &[&str]) -> Result<(), HomeError> {
-        let mut names = Vec::with_capacity(nodes.len());
-        for word in nodes {
-            let node = self.node(word)?;
-            if node.id() == self.itself.id() {
-                return Err(HomeError::BadName { name: (*word).to_owned(), why: "this node itself".into() });
-            }
-            names.push(node.name.clone());
-        }
+        let names: Vec<String> = self.others(nodes)?.into_iter().map(|node| node.name.clone()).collect();
         self.change_area(area, &mut |file| {
             let there = subscribers(file)?;
             let known: Vec<&str> = there.iter().filter_map(Value::as_str).collect();
             let new: Vec<String> = names.iter().filter(|name| !known.contains(&name.as_str())).cloned().collect();
-            for (number, name) in new.iter().enumerate() {
-                if !new[..number].contains(name) {
-                    there.push(name.as_str());
-                }
-            }
+            new.iter().for_each(|name| there.push(name.as_str()));
             Ok(())
         })
+    }
+
+    /// The nodes that these words name, each once. [`HomeError::BadName`] where one is this node itself.
+    pub fn others(&self, words: &[&str]) -> Result<Vec<&KnownNode>, HomeError> {
+        let mut nodes: Vec<&KnownNode> = Vec::with_capacity(words.len());
+        for word in words {
+            let node = self.node(word)?;
+            if node.id() == self.itself.id() {
+                return Err(HomeError::BadName { name: (*word).to_owned(), why: "this node itself".into() });
+            }
+            if nodes.iter().all(|known| known.name != node.name) {
+                nodes.push(node);
+            }
+        }
+        Ok(nodes)
     }
 
     /// These nodes get them no more. One that did not is no error. Durable on return.

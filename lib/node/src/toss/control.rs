@@ -10,14 +10,15 @@ use mb_spool::batch;
 use mb_spool::durable;
 use mb_spool::rules::{self, Taken};
 use mb_spool::seen::DoneMark;
-use mb_wire::area::{Settings, Summary, Want};
+use mb_spool::subscribed::{self, Subscribed};
+use mb_wire::area::{Settings, Subscribe, Summary, Want};
 use mb_wire::envelope::Content;
 use mb_wire::id::{AreaId, MsgHash, NodeId};
 use mb_wire::statement::{Statement, StatementKind};
 
 use super::answer::envelope;
 use super::apply::{Batch, Fate, Item};
-use super::decide::{Accepted, Refusal};
+use super::decide::{Accepted, CLOCK_SLACK_DAYS, Refusal, is_too_far};
 use super::payload::PayloadError;
 use super::wait;
 use crate::config::{KnownArea, KnownNode};
@@ -60,6 +61,13 @@ impl<'a> Batch<'_, 'a> {
                     None => Fate::Done,
                 })
             }
+            StatementKind::Subscribe => {
+                let (by, asked) = Subscribe::read(statement).map_err(Refusal::BadArea)?;
+                if by != from.id() {
+                    return Err(Refusal::NotTheirs(from.name.clone()).into());
+                }
+                self.subscribe(from, &asked, statement.version)
+            }
             kind => Err(Refusal::Statement { from: from.name.clone(), kind: kind.word() }.into()),
         }
     }
@@ -71,6 +79,29 @@ impl<'a> Batch<'_, 'a> {
         let is_subscriber = self.subscribed(known)?.iter().any(|node| node.id() == from.id());
         let answers = self.rules.is_carrier(area, &self.tosser.spool.own());
         if is_subscriber && answers { Ok(()) } else { Err(refused().into()) }
+    }
+
+    /// The neighbour wants an area's messages, or no more: noted, and durable on return. An unknown area is refused in the same words as one that is
+    /// not for it.
+    fn subscribe(&self, from: &KnownNode, asked: &Subscribe, version: u64) -> Result<Fate, PayloadError> {
+        let name = || from.name.clone();
+        let is_for_it = self.tosser.nodes.area(&asked.area).is_some_and(|area| area.requests.has(&from.name));
+        if !is_for_it {
+            return Err(Refusal::NotServed { from: name(), area: asked.area }.into());
+        }
+        let (end, day, today) = (asked.until, Subscribe::made_on(version), self.today.day);
+        let (is_far, is_early) = (is_too_far(end, today), day > today.saturating_add(CLOCK_SLACK_DAYS));
+        let refusal = match (is_far || is_early, self.today.doubt.is_some()) {
+            (false, _) => {
+                let noted = Subscribed { version, until: end };
+                subscribed::put(self.tosser.spool, &from.id(), &asked.area, noted)?;
+                return Ok(Fate::Done);
+            }
+            (true, true) => Refusal::DoubtedDate { end },
+            (true, false) if is_far => Refusal::TooFarAhead { end, today },
+            (true, false) => Refusal::NotYet { from: name(), day, today },
+        };
+        Err(refusal.into())
     }
 
     fn take_settings(&self, bytes: &[u8]) -> Result<Fate, Refusal> {

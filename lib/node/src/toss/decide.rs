@@ -409,6 +409,16 @@ pub enum Refusal {
     /// A statement that only its issuer may hand over.
     #[error("{0} hands over a statement that is not its own")]
     NotTheirs(String),
+    /// A statement that would count before all that its issuer says until a day that is still to come.
+    #[error("{from} hands over a statement of day {day}, and today is day {today}")]
+    NotYet {
+        /// Our name for the neighbour.
+        from: String,
+        /// The day.
+        day: u32,
+        /// Today.
+        today: u32,
+    },
     /// A neighbour asks for messages that it does not get here.
     #[error("{from} asks for the messages of an area that it does not get here: {area}")]
     NotServed {
@@ -560,6 +570,9 @@ impl Refusal {
             Refusal::NotShared { .. } | Refusal::TooMuchAsked { .. } => {
                 Some("if it is to have it: change [[share]] in its node's file, then mb-toss --retry")
             }
+            Refusal::NotServed { .. } => {
+                Some("if it is to have them: mb-area subscribe, or requests in the area's file; then mb-toss --retry")
+            }
             Refusal::Card { .. } => Some("put the newest card of that node into its file"),
             Refusal::DoubtedDate { .. } => Some("if the clock is right: mb-check --clock-ok"),
             _ => None,
@@ -574,7 +587,7 @@ impl Refusal {
 /// The longest life of anything, in days.
 const MOST_DAYS: u32 = 400;
 /// Clocks may be this many days wrong.
-const CLOCK_SLACK_DAYS: u32 = 2;
+pub(super) const CLOCK_SLACK_DAYS: u32 = 2;
 
 /// What the envelope `file`, called `packet`, means here.
 pub fn decide<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Decision<'a> {
@@ -657,7 +670,7 @@ fn deliver<'a>(
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
     let (id, mut letter) = signed.verify(&author.card.identity, frame)?;
     // An onion leaves no way back but the one that lies in its letter; what went by one that does not end would stay for ever.
-    let reply = letter.reply.take().filter(|reply| veils.is_some() && !is_too_far(reply.end, known));
+    let reply = letter.reply.take().filter(|reply| veils.is_some() && !is_too_far(reply.end, known.today));
     let is_wanted = letter.wants.receipt && veils.is_some() == reply.is_some();
     *word = is_wanted.then(|| Word { to: from, mark: id.into(), reply });
     check_dates(letter.end, known)?;
@@ -820,7 +833,7 @@ fn check_dates(end: u32, known: &Known) -> Result<(), Refusal> {
     if end <= known.floor {
         return Err(Refusal::Ended { end, today });
     }
-    let (is_over, is_far) = (end < today, is_too_far(end, known));
+    let (is_over, is_far) = (end < today, is_too_far(end, today));
     match (is_over || is_far, known.is_doubted) {
         (false, _) => Ok(()),
         (true, true) => Err(Refusal::DoubtedDate { end }),
@@ -829,6 +842,7 @@ fn check_dates(end: u32, known: &Known) -> Result<(), Refusal> {
     }
 }
 
-fn is_too_far(end: u32, known: &Known) -> bool {
-    end > known.today.saturating_add(MOST_DAYS + CLOCK_SLACK_DAYS)
+/// Whether a last day is further ahead than any may be.
+pub(super) fn is_too_far(end: u32, today: u32) -> bool {
+    end > today.saturating_add(MOST_DAYS + CLOCK_SLACK_DAYS)
 }

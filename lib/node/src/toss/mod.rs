@@ -18,7 +18,8 @@ use mb_spool::durable::{self, DirRef};
 use mb_spool::layout::{Queue, Spool};
 use mb_spool::run::Run;
 use mb_spool::{
-    ahead, asked, bad, batch, complaints, once, partial, paths, relayed, replies, roads, rules, seen, sent, tries, way,
+    ahead, asked, bad, batch, complaints, once, partial, paths, relayed, replies, roads, rules, seen, sent, subscribed,
+    tries, way,
 };
 use mb_wire::id::{LetterId, NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
@@ -368,6 +369,7 @@ impl Tosser<'_> {
         paths::forget_before(self.spool, today.day)?;
         areas::forget_before(self.spool, today.day)?;
         rules::forget_before(self.spool, self.now)?;
+        subscribed::forget_before(self.spool, today.day)?;
         partial::sweep(self.spool)?;
         ahead::clear(self.spool)?;
         tries::sweep(self.spool, self.now)?;

@@ -25,6 +25,7 @@ use super::payload::PayloadError;
 use super::stage::Stage;
 use super::{Event, Tell};
 use crate::config::{Keep, KeepFor, KnownArea, KnownNode};
+use crate::subscribe::askers;
 
 impl Post<'_> {
     /// By what it is marked.
@@ -101,14 +102,18 @@ impl<'a> Batch<'_, 'a> {
         Ok(to)
     }
 
-    /// The nodes that get an area's messages from us.
+    /// The nodes that get an area's messages from us, each once: those that its file names, and those that have asked.
     pub(super) fn subscribed(&self, area: &KnownArea) -> Result<Vec<&'a KnownNode>, PayloadError> {
         let (nodes, own) = (self.tosser.nodes, self.tosser.spool.own());
-        let mut subscribed = Vec::with_capacity(area.subscribers.len());
-        for name in &area.subscribers {
+        let listed = area.subscribers.iter().map(|name| {
             let unknown = || Refusal::UnknownSubscriber { area: area.name.clone(), name: name.clone() };
-            let node = nodes.named(name).ok_or_else(unknown)?;
-            if node.id() != own {
+            nodes.named(name).ok_or_else(unknown)
+        });
+        let askers = askers(self.tosser.spool, nodes, area, self.today)?;
+        let (mut known, mut subscribed) = (BTreeSet::from([own]), Vec::new());
+        for node in listed.chain(askers.iter().map(|asker| Ok(asker.node))) {
+            let node = node?;
+            if known.insert(node.id()) {
                 subscribed.push(node);
             }
         }

@@ -5,6 +5,8 @@
 
 /// Messages of areas.
 mod area;
+/// Neighbours that ask for areas.
+mod subscribe;
 /// The same of packets that go on.
 mod relay;
 /// Letters for commands.
