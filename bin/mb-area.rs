@@ -1,6 +1,7 @@
 //! mb-area: areas, whose messages come to all that subscribe to them.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use mb_cli::age::parse_age;
 use mb_cli::escape::{shown, shown_name};
 use mb_cli::{Arguments, Class, Common, Complaint, Failed, Program, in_groups, node_name, random, setting_lines};
 use mb_node::catch_up;
@@ -11,9 +12,13 @@ use mb_node::moderate::{Members, ModerateError, Moderator};
 use mb_node::posts::{KeptPost, ReadKey, kept_posts};
 use mb_node::rules::Rules;
 use mb_node::show::{ContentView, Piece};
-use mb_spool::date::time_text;
+use mb_node::subscribe::askers;
+use mb_node::tell::tell;
+use mb_spool::date::{day_text, time_text};
 use mb_spool::day;
-use mb_wire::area::{AreaCard, AreaSecret, Head, Mode, PostSecret, Settings};
+use mb_spool::subscribed::MOST_DAYS;
+use mb_wire::area::{AreaCard, AreaSecret, Head, Mode, PostSecret, Settings, Subscribe};
+use mb_wire::envelope::Content;
 use mb_wire::id::{MsgHash, NodeId, PostKey};
 use mb_wire::letter::Kind;
 use serde_json::json;
@@ -76,21 +81,30 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Hand an area's messages to these neighbours from now on
+    /// Hand an area's messages to these neighbours from now on, or ask them for it
     Subscribe {
         /// The area by name or id
         name: String,
         /// Nodes by name or id
         #[arg(required = true)]
         nodes: Vec<String>,
+        /// Ask them to hand its messages to this node; asking again renews that
+        #[arg(long)]
+        ask: bool,
+        /// For how long they are asked: 90d, 12w, at most 400d [400d]
+        #[arg(long, value_name = "AGE", value_parser = parse_age, requires = "ask")]
+        until: Option<u64>,
     },
-    /// Hand them to these no more
+    /// Hand them to these no more, or ask these to hand us them no more
     Unsubscribe {
         /// The area by name or id
         name: String,
         /// Nodes by name or id
         #[arg(required = true)]
         nodes: Vec<String>,
+        /// Ask them to hand its messages to this node no more
+        #[arg(long)]
+        ask: bool,
     },
     /// Ask these neighbours for the messages that we missed
     CatchUp {
@@ -112,7 +126,7 @@ enum Command {
     Members {
         /// The area by name or id
         name: String,
-        /// One JSON object a line: role, name, id
+        /// One JSON object a line: role, name, id, until
         #[arg(long)]
         json: bool,
     },
@@ -128,6 +142,9 @@ enum Command {
         json: bool,
     },
 }
+
+/// Seconds in a day.
+const DAY_SECS: u64 = 86_400;
 
 #[derive(ValueEnum, Clone, Copy)]
 enum ModeWord {
@@ -164,9 +181,13 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         Command::Card { name, writer, reader } => return card(program, &home, &name, writer, reader),
         Command::List { json } => return list(program, &home, json),
         Command::Show { name, json } => return show(program, &home, &name, json),
-        Command::Subscribe { name, nodes } => subscribe(&mut home, &name, &nodes)?,
-        Command::Unsubscribe { name, nodes } => home.unsubscribe(&name, &words(&nodes))?,
-        Command::CatchUp { name, nodes } => return ask(program, &home, &name, &nodes),
+        Command::Subscribe { name, nodes, ask: true, until } => {
+            return ask(program, &home, &name, &nodes, &Ask::ToServe(days_of(until)?));
+        }
+        Command::Unsubscribe { name, nodes, ask: true } => return ask(program, &home, &name, &nodes, &Ask::NoMore),
+        Command::Subscribe { name, nodes, .. } => subscribe(&mut home, &name, &nodes)?,
+        Command::Unsubscribe { name, nodes, .. } => home.unsubscribe(&name, &words(&nodes))?,
+        Command::CatchUp { name, nodes } => return ask(program, &home, &name, &nodes, &Ask::Missed),
         Command::Set { name, settings } => return set(program, &mut home, &name, &settings),
         Command::Members { name, json } => return members(program, &home, home.area(&name)?, json),
         Command::Read { name, messages, json } => return read(program, &home, &name, &messages, json),
@@ -370,18 +391,38 @@ fn subscribe(home: &mut Home, name: &str, nodes: &[String]) -> Result<(), Failed
     Ok(home.subscribe(name, &words(nodes))?)
 }
 
-/// Asks neighbours for what we lack.
-fn ask(program: &Program, home: &Home, name: &str, nodes: &[String]) -> Result<(), Failed> {
-    let area = home.area(name)?.id();
-    let nodes = nodes.iter().map(|word| Ok(home.node(word)?)).collect::<Result<Vec<_>, Failed>>()?;
-    let (spool, secrets, rules, now) =
-        (program.spool(home)?, program.unlock(home)?, program.rules(home)?, mb_cli::now_secs());
-    let today = day::today(&spool, now)?.day;
-    for node in nodes {
-        let run = program.start_run(&spool)?;
-        catch_up::ask(&spool, &secrets, &rules, node, area, (now, today), &run)?;
-    }
+/// What neighbours are asked.
+enum Ask {
+    /// The messages that we missed.
+    Missed,
+    /// To hand us the messages, today and so many days more.
+    ToServe(u32),
+    /// To hand us them no more.
+    NoMore,
+}
+
+/// Asks neighbours for something of an area.
+fn ask(program: &Program, home: &Home, name: &str, nodes: &[String], what: &Ask) -> Result<(), Failed> {
+    let (area, nodes) = (home.area(name)?.id(), home.others(&words(nodes))?);
+    let (spool, secrets, now) = (program.spool(home)?, program.unlock(home)?, mb_cli::now_millis());
+    let today = day::today(&spool, now / 1000)?.day;
+    let subscribe = |until| Subscribe { area, until }.sign(&secrets, now);
+    let statement = match what {
+        Ask::Missed => catch_up::want(&spool, &program.rules(home)?, area)?.sign(&secrets, now / 1000),
+        Ask::ToServe(days) => subscribe(today.saturating_add(*days)),
+        Ask::NoMore => subscribe(0),
+    };
+    let run = program.start_run(&spool)?;
+    tell(&spool, &secrets, &nodes, today, &Content::Statement(statement), &run)?;
     Ok(())
+}
+
+/// The days that so many seconds are, begun ones counted.
+fn days_of(until: Option<u64>) -> Result<u32, Failed> {
+    let days = until.map_or(u64::from(MOST_DAYS), |secs| secs.div_ceil(DAY_SECS));
+    let days = u32::try_from(days).ok().filter(|days| *days <= MOST_DAYS);
+    let line = format!("subscribe: --until: more than {MOST_DAYS} days");
+    days.ok_or_else(|| Complaint::new(Class::Usage, line).into())
 }
 
 /// Some keys are the owner's, signed for all; the others are this node's file's.
@@ -450,6 +491,7 @@ fn change_list<T: PartialEq>(list: &mut Vec<T>, key: &str, mut words: Vec<T>) {
     }
 }
 
+/// Role, name and id of each; of those that have asked to be handed the messages, and are not in the area's file, also until when.
 fn members(program: &mut Program, home: &Home, area: &KnownArea, as_json: bool) -> Result<(), Failed> {
     let owner = area.card.owner_id();
     let owner_name = home.node_by_id(&owner).map(|node| node.name.as_str());
@@ -457,6 +499,8 @@ fn members(program: &mut Program, home: &Home, area: &KnownArea, as_json: bool) 
         let id = home.node(name).ok().map(|node| node.id());
         ("subscriber", Some(name.as_str()), id)
     });
+    let spool = program.spool(home)?;
+    let askers = askers(&spool, home, area, &day::today(&spool, mb_cli::now_secs())?)?;
     let rules = program.rules(home)?;
     let settings = rules.current(&area.id());
     let named = |role, id: NodeId| (role, home.node_by_id(&id).map(|node| node.name.as_str()), Some(id.to_string()));
@@ -466,11 +510,19 @@ fn members(program: &mut Program, home: &Home, area: &KnownArea, as_json: bool) 
     let writers = writers.map(|post| ("writer", None, Some(PostKey::from_bytes(*post).to_string())));
     let subscribers = subscribers.map(|(role, name, id)| (role, name, id.map(|id: NodeId| id.to_string())));
     let owner = ("owner", owner_name, Some(owner.to_string()));
-    for (role, name, id) in std::iter::once(owner).chain(writers).chain(readers).chain(nodes).chain(subscribers) {
-        match as_json {
-            true => program.json(&json!({ "role": role, "name": name, "id": id })),
-            false => program.say(format!("{role}\t{}\t{}", name.unwrap_or("-"), id.as_deref().unwrap_or("-"))),
+    let listed = std::iter::once(owner).chain(writers).chain(readers).chain(nodes).chain(subscribers);
+    let listed = listed.map(|(role, name, id)| (role, name, id, None));
+    let askers = askers.iter().filter(|asker| !area.subscribers.contains(&asker.node.name)).map(|asker| {
+        let (id, until) = (asker.node.id().to_string(), day_text(asker.until));
+        ("subscriber", Some(asker.node.name.as_str()), Some(id), Some(until))
+    });
+    for (role, name, id, until) in listed.chain(askers) {
+        if as_json {
+            program.json(&json!({ "role": role, "name": name, "id": id, "until": until }));
+            continue;
         }
+        let until = until.map(|until| format!("\t{until}")).unwrap_or_default();
+        program.say(format!("{role}\t{}\t{}{until}", name.unwrap_or("-"), id.as_deref().unwrap_or("-")));
     }
     Ok(())
 }

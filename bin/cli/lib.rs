@@ -49,7 +49,7 @@ pub use exit::{Outcome, code};
 pub use input::input_lines;
 pub use known::Known;
 pub use mb_spool::class::{Class, Failure};
-pub use outside::{env, now_secs, random};
+pub use outside::{env, now_millis, now_secs, random};
 pub use program::Program;
 pub use progress::Progress;
 pub use records::Records;

@@ -16,5 +16,11 @@ pub fn random(bytes: &mut [u8]) -> io::Result<()> {
 
 /// Seconds since 1970, by the host's clock; 0 before.
 pub fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    now_millis() / 1000
+}
+
+/// The same in milliseconds.
+pub fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }

@@ -24,7 +24,7 @@ pub mod exec;
 pub mod receipts;
 /// Something to say to neighbours.
 pub mod tell;
-/// An area is asked for.
+/// Who has asked for an area.
 pub mod subscribe;
 /// A packet that should not have come.
 pub mod complain;

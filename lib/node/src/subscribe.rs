@@ -1,32 +1,12 @@
-//! Subscriptions by statement: a neighbour is asked for an area's messages, and who has asked us. What becomes of a statement that came,
-//! the tosser decides.
+//! Subscriptions by statement: who has asked for an area's messages, and may. What becomes of a statement that came, the tosser decides.
 
 use mb_spool::day::Today;
 use mb_spool::durable;
 use mb_spool::layout::Spool;
-use mb_spool::run::Run;
 use mb_spool::subscribed;
-use mb_wire::area::Subscribe;
-use mb_wire::envelope::Content;
-use mb_wire::id::PacketId;
-use mb_wire::key::NodeSecrets;
 
 use crate::config::{Askers, KnownArea, KnownNode};
-use crate::tell::{TellError, tell};
 use crate::toss::Nodes;
-
-/// Asks these nodes, each of which is given once, for what `wanted` says: durable on return. `now` is in milliseconds since 1970: what is
-/// asked later counts. The packets that are on their way, in the order of the nodes.
-pub fn ask(
-    spool: &Spool,
-    secrets: &NodeSecrets,
-    nodes: &[&KnownNode],
-    wanted: Subscribe,
-    (now, today): (u64, u32),
-    run: &Run,
-) -> Result<Vec<PacketId>, TellError> {
-    tell(spool, secrets, nodes, today, &Content::Statement(wanted.sign(secrets, now)), run)
-}
 
 /// A neighbour that gets an area's messages from us since it asked.
 #[derive(Debug, Clone, Copy)]

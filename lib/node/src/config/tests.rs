@@ -276,7 +276,7 @@ fn assert_all_keys_but_the_card(keys: Keys, text: &str) {
 fn area(rest: &str) -> Result<KnownArea, ConfigError> {
     let keys = AreaKeys { post: [1; 32], read: [2; 32] };
     let owner = NodeSecrets::from_seed(&Seed::from_bytes([1; 32]));
-    let card = AreaCard::new(&owner, "news", AreaMode::Open, keys, [3; 16], 0).unwrap();
+    let card = AreaCard::new(&owner, "news", AreaMode::Open, Some(keys), [3; 16], 0).unwrap();
     KnownArea::parse(Path::new("a/news.toml"), "news", &format!("card = \"{}\"\n{rest}", card.to_text()))
 }
 

@@ -4,9 +4,10 @@ use super::area::relayed;
 use super::*;
 
 use mb_node::config::Askers;
-use mb_node::subscribe::ask;
+use mb_node::tell::tell;
 use mb_spool::subscribed::{self, Subscribed};
 use mb_wire::area::Subscribe;
+use mb_wire::envelope::Content;
 
 /// The hub, which may be asked for an area, and south, which asks twice: for it, and then no more.
 struct Asked {
@@ -29,8 +30,8 @@ impl Asked {
             let world = world(1, FsOptions::default());
             let spool = Spool::new(world.root(SPOOL), south.id());
             let run = Run::start(&spool, [1; 16]).expect("nothing is in the way");
-            ask(&spool, &south.secrets, &[&hub.known], Subscribe { area, until }, (version, TODAY), &run)
-                .expect("nothing is in the way");
+            let content = Content::Statement(Subscribe { area, until }.sign(&south.secrets, version));
+            tell(&spool, &south.secrets, &[&hub.known], TODAY, &content, &run).expect("nothing is in the way");
             queued(&world, &hub.id())
         };
         let statements = [statement(VERSIONS[0], TODAY + 90), statement(VERSIONS[1], 0)];
