@@ -15,7 +15,7 @@ class Taken:
     user: float
     system: float
     peak_kib: int
-    stick_bytes: int = 0
+    bytes: int = 0
     # On the clock of time.perf_counter.
     start: float = 0
     # Of a call: seconds until all packets were there, and the listener's peak.

@@ -4,7 +4,7 @@ NNCP's `-via` is an onion by itself: each layer is a whole packet in a packet fo
 and writes all of it in both cases. Nodes are north, the relays and the recipients; no stick goes from north to a recipient.
 """
 
-from workloads import Chain, Step, delivered
+from workloads import Chain, Step, delivered, stick_bytes
 
 PEAK_MIB = 16
 ONION_BYTES = 100 << 20
@@ -94,7 +94,7 @@ BEHIND = Chain(
             f"for to in {' '.join(BEHIND_HUB)}; do nncp-file -cfg north.hjson -quiet -via hub ../files/large $to:; done"
             " && nncp-xfer -cfg north.hjson -quiet -mkdir -tx stick",
             check=on_stick(len(BEHIND_HUB)),
-            weighs_stick=True,
+            weigh=stick_bytes,
             bytes_target=15,
             most_peak_mib=PEAK_MIB,
         )

@@ -27,8 +27,8 @@ def results(place_index, measured, gib):
         rows.append(time_row(step, step.targets[place_index], nncp, ours, clock))
         if step.packet_count:
             rows += call_rows(step, nncp, ours, gib)
-        if step.weighs_stick:
-            rows.append(bytes_row(step.bytes_target, nncp, ours))
+        if step.weigh:
+            rows.append(bytes_row(step, nncp, ours))
         rows += limit_rows(step, nncp, ours)
     return table(head, rows)
 
@@ -98,10 +98,10 @@ def crowd(rows):
     return table(["many callers at one mb-listen", "", "target", ""], shown)
 
 
-def bytes_row(target, nncp, ours):
-    sizes = [[one.stick_bytes for one in side] for side in (nncp, ours)]
+def bytes_row(step, nncp, ours):
+    sizes = [[one.bytes for one in side] for side in (nncp, ours)]
     shown = [f"{median(side) / (1 << 20):,.1f} MiB" for side in sizes]
-    return ["– bytes on the stick", *shown, *against(quotient(*sizes), target), *[""] * 5]
+    return [f"– bytes {step.weighed}", *shown, *against(quotient(*sizes), step.bytes_target), *[""] * 5]
 
 
 def against(gain, target):

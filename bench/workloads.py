@@ -29,8 +29,9 @@ class Step:
     times: int = 1
     prepare: Callable = nothing
     check: Callable = nothing
-    # What lies on the stick afterwards is weighed, with a target of its own.
-    weighs_stick: bool = False
+    # What lies there afterwards is weighed, with a target of its own: bytes, and what they are.
+    weigh: Optional[Callable] = None
+    weighed: str = "on the stick"
     bytes_target: Optional[float] = None
     # A call moves so many packets to a listener; 0: no call.
     packet_count: int = 0
@@ -77,6 +78,10 @@ def delivered(name):
                 raise SystemExit(f"bench: {path} is not what was sent")
 
     return check
+
+
+def stick_bytes(side):
+    return side.stick_bytes()
 
 
 def remember(side):
@@ -191,7 +196,7 @@ TEN = Chain(
             f"for to in {' '.join(RECIPIENTS)}; do nncp-file -cfg north.hjson -quiet ../files/large $to:; done"
             " && nncp-xfer -cfg north.hjson -quiet -mkdir -tx stick",
             (8, 8),
-            weighs_stick=True,
+            weigh=stick_bytes,
             bytes_target=8,
         )
     ],
