@@ -106,7 +106,6 @@ fn what_cannot_be_set_changes_nothing() {
         (vec![other.as_str()], "an area keeps its card"),
         (vec!["card="], "an area keeps its card"),
         (vec!["mode=0600", "folder=here"], "not an absolute path"),
-        (vec!["keep=5"], "not built yet"),
         (vec!["fodler=/x"], "unknown key"),
         (vec!["subscribers=north"], "subscribers"),
         (vec!["folder"], "not KEY=VALUE"),

@@ -78,7 +78,11 @@ impl<'a> Marks<'a> {
         let known = self.dirs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let dir = match known {
             Some(dir) => dir,
-            None => self.keep(key, self.spool.make(&self.path(node, message).each_ref().map(String::as_str))?),
+            None => {
+                // With a mark a copy more is lost, or sent.
+                let path = self.path(node, message);
+                self.keep(key, self.spool.make_lossy(&path.each_ref().map(String::as_str), barrier)?)
+            }
         };
         mark.put(&dir, &message.hash, run)?;
         barrier.dir(&dir);

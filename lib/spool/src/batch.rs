@@ -5,7 +5,7 @@
 //! again and at the same time: whoever runs next finishes it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mb_wire::envelope::packet_id;
@@ -22,6 +22,8 @@ use crate::sent::UNKEPT_MODE;
 
 /// The name of the batch that a run makes, in its folder.
 const OUT: &str = "out";
+/// Names that are made durable together, and more of one node; each takes memory.
+const NAMES_AT_ONCE: usize = 8192;
 /// The name of a batch's `--once` record.
 const ONCE: &str = "once";
 
@@ -131,9 +133,9 @@ impl<'a> Batch<'a> {
     /// are sent, and `tmp/RUN` holds the others.
     pub fn publish(self) -> durable::Result<()> {
         std::mem::take(&mut self.state().barrier).wait()?;
-        for node in std::mem::take(&mut self.state().nodes).into_keys() {
-            publish_node(self.spool, &self.out, node.to_string().as_ref(), self.run)?;
-        }
+        let nodes = std::mem::take(&mut self.state().nodes);
+        let names: Vec<OsString> = nodes.into_keys().map(|node| node.to_string().into()).collect();
+        publish_nodes(self.spool, &self.out, &names, self.run)?;
         self.run.dir().remove_dir(OUT.as_ref())
     }
 }
@@ -180,10 +182,8 @@ fn publish(spool: &Spool, name: &str, run: &Run) -> durable::Result<()> {
         Ok(false) => return remove_tree(&out, name.as_ref()),
         other => other?,
     };
-    let nodes = entries(&batch)?;
-    for node in nodes.iter().filter(|node| node.kind == Kind::Dir) {
-        publish_node(spool, &batch, &node.name, run)?;
-    }
+    let nodes = entries(&batch)?.into_iter().filter(|node| node.kind == Kind::Dir);
+    publish_nodes(spool, &batch, &nodes.map(|node| node.name).collect::<Vec<_>>(), run)?;
     gone(batch.unlink(ONCE.as_ref()))?;
     match gone(out.remove_dir(name.as_ref())) {
         // Somebody else is at it too and has made nothing worse.
@@ -202,9 +202,35 @@ fn publish_once(spool: &Spool, batch: &DirRef, run: &Run) -> durable::Result<boo
     Ok(first.is_none_or(|first| first.packets == record.packets))
 }
 
-fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> durable::Result<()> {
-    let Some(node) = node_name.to_str().and_then(|name| name.parse::<NodeId>().ok()) else { return Ok(()) };
-    let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(()) };
+/// What of a batch is for one node, with its names in `tx/`, which are not durable yet.
+struct Linked<'n> {
+    node_name: &'n OsStr,
+    dir: DirRef,
+    tx: DirRef,
+    names: Vec<(PacketId, Option<u16>)>,
+}
+
+/// Publishes what is for these nodes: for many of them with few syncs.
+fn publish_nodes(spool: &Spool, batch: &DirRef, nodes: &[OsString], run: &Run) -> durable::Result<()> {
+    let mut linked: Vec<Linked> = Vec::new();
+    for node_name in nodes {
+        linked.extend(link_node(spool, batch, node_name, run)?);
+        if linked.iter().map(|linked| linked.names.len()).sum::<usize>() > NAMES_AT_ONCE {
+            settle_nodes(batch, std::mem::take(&mut linked))?;
+        }
+    }
+    settle_nodes(batch, linked)
+}
+
+/// Gives what is for one node its names in `tx/`.
+fn link_node<'n>(
+    spool: &Spool,
+    batch: &DirRef,
+    node_name: &'n OsStr,
+    run: &Run,
+) -> durable::Result<Option<Linked<'n>>> {
+    let Some(node) = node_name.to_str().and_then(|name| name.parse::<NodeId>().ok()) else { return Ok(None) };
+    let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(None) };
     let tx = spool.queue(&node, Queue::Tx)?;
     let listing = missing_is_none(bodies::packets(&dir))?.unwrap_or_default();
     let envelopes = listing.envelopes.iter().map(|packet| (*packet, None));
@@ -216,16 +242,26 @@ fn publish_node(spool: &Spool, batch: &DirRef, node_name: &OsStr, run: &Run) -> 
         let numbers: Vec<u16> = packet.iter().filter_map(|(_, number)| *number).collect();
         publish_packet(spool, &dir, &tx, &packet[0].0, &numbers, run)?;
     }
-    if let Err(error) = tx.sync() {
-        let _ = take_back(&dir, &tx, &names);
+    Ok(Some(Linked { node_name, dir, tx, names }))
+}
+
+/// Makes the names durable; then the batch's own go.
+fn settle_nodes(batch: &DirRef, linked: Vec<Linked>) -> durable::Result<()> {
+    let mut barrier = Barrier::new();
+    linked.iter().for_each(|linked| barrier.dir(&linked.tx));
+    if let Err(error) = barrier.wait() {
+        linked.iter().for_each(|linked| drop(take_back(&linked.dir, &linked.tx, &linked.names)));
         return Err(error);
     }
-    // Envelopes are still there if a power cut left them under both names: a rename between two names of a file does nothing.
-    names.iter().try_for_each(|name| gone(dir.unlink(file_name(name).as_ref())))?;
-    match gone(batch.remove_dir(node_name)) {
-        Err(error) if error.is_taken() => Ok(()),
-        other => other,
+    for Linked { node_name, dir, names, .. } in linked {
+        // Envelopes are still there if a power cut left them under both names: a rename between two names of a file does nothing.
+        names.iter().try_for_each(|name| gone(dir.unlink(file_name(name).as_ref())))?;
+        match gone(batch.remove_dir(node_name)) {
+            Err(error) if error.is_taken() => {}
+            other => other?,
+        }
     }
+    Ok(())
 }
 
 /// A name whose sync failed may be gone tomorrow, whatever is synced later: the batch has its packets again, and whoever

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 
 use mb_wire::id::{NodeId, Root};
 
+use crate::barrier::Barrier;
 use crate::durable::{self, DirRef, Kind};
 
 /// Permission bits of every folder of a spool.
@@ -85,6 +86,24 @@ impl Spool {
         let mut dir = self.root.clone();
         for name in path {
             dir = sub_dir(&dir, name.as_ref(), DIR_MODE)?;
+        }
+        Ok(dir)
+    }
+
+    /// The same for what may be lost: a folder that was made is durable when `barrier` is.
+    pub fn make_lossy(&self, path: &[&str], barrier: &mut Barrier) -> durable::Result<DirRef> {
+        let mut dir = self.root.clone();
+        for name in path {
+            dir = match dir.open_dir(name.as_ref()) {
+                Err(error) if error.is_missing() => {
+                    match dir.make_dir(name.as_ref(), DIR_MODE) {
+                        Err(error) if !error.is_taken() => return Err(error),
+                        _ => barrier.dir(&dir),
+                    }
+                    dir.open_dir(name.as_ref())?
+                }
+                found => found?,
+            };
         }
         Ok(dir)
     }
