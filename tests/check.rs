@@ -355,6 +355,49 @@ fn everything_unsound_in_a_configuration_is_told_at_once() {
     assert!(none.code == 1 && String::from_utf8_lossy(&none.stdout).contains("no node is here; mb-init"), "{none}");
 }
 
+/// What programs would meet one by one, or only when a message comes.
+/// Threat: 28.
+#[test]
+fn everything_unsound_about_areas_is_told_at_once() {
+    let (_world, north, south) = world();
+    let areas = north.config.join("areas");
+    for area in ["news", "blog", "board"] {
+        north.run(["mb-area", "new", area]).ok();
+    }
+    north.run(["mb-area", "subscribe", "news", "south"]).silent();
+    south.run(["mb-area", "join", "press", north.run(["mb-area", "card", "news"]).ok().trim()]).ok();
+    for node in [&north, &south] {
+        node.run(["mb-check", "--config"]).silent();
+    }
+    let add = |name: &str, text: &str| {
+        let path = areas.join(name);
+        fs::write(&path, fs::read_to_string(&path).unwrap() + text).unwrap();
+    };
+    fs::set_permissions(areas.join("news.key"), Permissions::from_mode(0o640)).unwrap();
+    fs::copy(areas.join("news.toml"), areas.join("press.toml")).unwrap();
+    add("news.toml", "folder = \"/nowhere/at all\"\n");
+    let blog = fs::read_to_string(areas.join("blog.toml")).unwrap();
+    fs::write(areas.join("blog.toml"), blog.replace("[]", "[\"north\", \"suoth\"]")).unwrap();
+    fs::copy(areas.join("board.key"), areas.join("blog.key")).unwrap();
+    add("board.toml", "folde = \"/\"\n");
+    let said = north.run(["mb-check", "--config"]);
+    assert_eq!(said.code, 1);
+    let said = String::from_utf8(said.stdout).unwrap();
+    for expected in [
+        "areas/news.key: refused: other users can read it; chmod go= ",
+        "areas/press.toml: the same area as ",
+        "areas/news.toml: folder: /nowhere/at all: No such file or directory",
+        "; mkdir -p '/nowhere/at all'",
+        "areas/blog.toml: subscribers: unknown node \"suoth\"; did you mean \"south\"?; mb-node add it",
+        "areas/blog.key: it holds the secrets of another area",
+        "areas/board.toml:3:1: folde: unknown key; did you mean \"folder\"?",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    assert_eq!(said.lines().count(), 6, "{said}");
+    assert!(!said.contains("mbsecret1"), "{said}");
+}
+
 #[test]
 fn a_configuration_without_its_exchange_key_is_unsound() {
     let (_world, north, _) = world();

@@ -164,13 +164,19 @@ pub(super) fn area_secrets<'a>(
     let mut secrets = Vec::new();
     for area in areas {
         let Some(secret) = area_key(dir, &area.name, uid)? else { continue };
-        if secret.card.id() != area.id() {
-            let why = "it holds the secrets of another area".into();
-            return Err(HomeError::Key { path: dir.path().join(area_key_file(&area.name)), why });
-        }
+        check_area_key(dir, area, &secret)?;
         secrets.push(secret);
     }
     Ok(secrets.into_iter().collect())
+}
+
+/// Refuses secrets that are not those of this area.
+pub(super) fn check_area_key(dir: &DirRef, area: &KnownArea, secret: &AreaSecret) -> Result<(), HomeError> {
+    if secret.card.id() == area.id() {
+        return Ok(());
+    }
+    let why = "it holds the secrets of another area".into();
+    Err(HomeError::Key { path: dir.path().join(area_key_file(&area.name)), why })
 }
 
 /// The names of the nodes by id. [`HomeError::Twice`] where two files are about one identity.

@@ -5,13 +5,13 @@
 //! to), and what is nobody's error but bad to leave (a spool that others can look into).
 
 use super::guard::{self, quoted};
-use super::read::{self, NODES};
+use super::read::{self, AREAS, NODES};
 use super::{Env, HomeError, find};
-use crate::config::{Config, KnownNode, nearest};
+use crate::config::{Config, KnownArea, KnownNode, did_you_mean, nearest};
 use crate::way::{WayError, relays};
 use mb_spool::class::{Class, Failure};
 use mb_spool::day;
-use mb_spool::durable::{DirRef, real};
+use mb_spool::durable::{DirRef, Entry, real};
 use mb_spool::layout::Spool;
 use mb_wire::card::Card;
 use mb_wire::id::{KeyTag, NodeId};
@@ -38,11 +38,23 @@ pub enum Unsound {
         /// What is wrong with it.
         cause: WayError,
     },
-    /// The folder where its files go cannot be written to.
-    #[error("{}: accept.folder: {}: {cause}", file.display(), folder.display())]
-    Folder {
-        /// The node's file.
+    /// A subscriber of an area is not known.
+    #[error("{}: subscribers: unknown node \"{word}\"{}", file.display(), did_you_mean(near))]
+    Subscriber {
+        /// The area's file.
         file: PathBuf,
+        /// The word.
+        word: String,
+        /// A name that is spelt much like it.
+        near: Option<String>,
+    },
+    /// The folder where the files of a node or an area go cannot be written to.
+    #[error("{}: {key}: {}: {cause}", file.display(), folder.display())]
+    Folder {
+        /// Its file.
+        file: PathBuf,
+        /// The key that names the folder.
+        key: &'static str,
         /// The folder.
         folder: PathBuf,
         /// What the system says.
@@ -92,6 +104,9 @@ impl Failure for Unsound {
             Unsound::Folder { folder, cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
                 format!("mkdir -p {}", quoted(folder))
             }
+            Unsound::Subscriber { .. } => {
+                "mb-node add it, or mb-area unsubscribe it; until then the area's messages wait".into()
+            }
             Unsound::Share { .. } => "name a folder that this user can read, and no link".into(),
             Unsound::Folder { folder, .. } => format!("make {} a folder that this user can write to", folder.display()),
             Unsound::Open(path) => format!("chmod go= {}", quoted(path)),
@@ -140,7 +155,8 @@ impl Look<'_> {
         };
         let config = self.told(read::config(&dir, self.uid)).flatten();
         self.name(card.as_ref(), config.as_ref());
-        self.nodes(day::clock_day(now), card.as_ref().map(Card::id));
+        let nodes = self.nodes(day::clock_day(now), card.as_ref().map(Card::id));
+        self.areas(&nodes, card.as_ref());
         let configured = config.as_ref().and_then(|config| config.spool.as_deref());
         let place = find::spool_path(spool, env, configured, dir.path());
         if let Some(place) = self.told(place) {
@@ -157,26 +173,78 @@ impl Look<'_> {
         }
     }
 
-    /// Each known node by itself, then what goes wrong between two.
-    fn nodes(&mut self, today: u32, own: Option<NodeId>) {
-        let dir = match self.dir.open_dir(NODES.as_ref()) {
+    /// The folder of this name and the files in it, in order. Nothing, where it is not there.
+    fn files(&mut self, name: &str) -> Option<(DirRef, Vec<String>)> {
+        let dir = match self.dir.open_dir(name.as_ref()) {
             Ok(dir) => dir,
-            Err(error) if error.is_missing() => return,
-            Err(error) => return self.found.push(HomeError::from(error).into()),
+            Err(error) => {
+                if !error.is_missing() {
+                    self.found.push(HomeError::from(error).into());
+                }
+                return None;
+            }
         };
         self.told(guard::check_dir(&dir, self.uid));
-        let listed = dir.list().and_then(|entries| entries.map(|entry| Ok(entry?.name)).collect::<Result<Vec<_>, _>>());
-        let mut files: Vec<_> = self.told(listed.map_err(HomeError::from)).unwrap_or_default();
+        let name = |entry: Result<Entry, _>| Ok(entry?.name.to_string_lossy().into_owned());
+        let listed = dir.list().and_then(|entries| entries.map(name).collect::<Result<Vec<_>, _>>());
+        let mut files = self.told(listed.map_err(HomeError::from)).unwrap_or_default();
         files.sort_unstable();
+        Some((dir, files))
+    }
+
+    /// Each known node by itself, then what goes wrong between two.
+    fn nodes(&mut self, today: u32, own: Option<NodeId>) -> BTreeMap<String, KnownNode> {
         let mut nodes = BTreeMap::new();
+        let Some((dir, files)) = self.files(NODES) else { return nodes };
         for file in files {
-            let Some(Some(node)) = self.told(read::node(&dir, &file.to_string_lossy(), self.uid)) else { continue };
+            let Some(Some(node)) = self.told(read::node(&dir, &file, self.uid)) else { continue };
             self.node(&dir.path().join(&file), &node, today);
             nodes.insert(node.name.clone(), node);
         }
         self.roads(&nodes, own);
         let names = read::names_by_id(&self.dir, &nodes);
         self.told(names);
+        nodes
+    }
+
+    /// Each known area by itself, with its secrets, and which files are about one.
+    fn areas(&mut self, nodes: &BTreeMap<String, KnownNode>, own: Option<&Card>) {
+        let Some((dir, files)) = self.files(AREAS) else { return };
+        let (mut areas, mut ids) = (BTreeMap::new(), BTreeMap::new());
+        for file in &files {
+            let Some(Some(area)) = self.told(read::area(&dir, file, self.uid)) else { continue };
+            let path = dir.path().join(file);
+            self.area(&path, &area, nodes, own);
+            if let Some(first) = ids.insert(area.id(), path.clone()) {
+                self.found.push(HomeError::TwiceArea { first, second: path }.into());
+            }
+            areas.insert(area.name.clone(), area);
+        }
+        // Those of an area that is not known, too: a secret is a secret.
+        for name in files.iter().filter_map(|file| file.strip_suffix(".key")) {
+            let Some(Some(secret)) = self.told(read::area_key(&dir, name, self.uid)) else { continue };
+            if let Some(area) = areas.get(name) {
+                self.told(read::check_area_key(&dir, area, &secret));
+            }
+        }
+    }
+
+    fn area(&mut self, file: &Path, area: &KnownArea, nodes: &BTreeMap<String, KnownNode>, own: Option<&Card>) {
+        let is_known = |name: &String| nodes.contains_key(name) || own.is_none_or(|own| own.name == *name);
+        for word in area.subscribers.iter().filter(|name| !is_known(name)) {
+            let near = nearest(word, nodes.keys().map(String::as_str)).map(str::to_owned);
+            self.found.push(Unsound::Subscriber { file: file.to_owned(), word: word.clone(), near });
+        }
+        self.folder(file, "folder", area.accept.folder.as_deref());
+    }
+
+    /// A folder of delivery that `key` in `file` names.
+    fn folder(&mut self, file: &Path, key: &'static str, folder: Option<&Path>) {
+        if let Some(folder) = folder
+            && let Err(cause) = can_write(folder)
+        {
+            self.found.push(Unsound::Folder { file: file.to_owned(), key, folder: folder.to_owned(), cause });
+        }
     }
 
     /// Ways lead by nodes that are known.
@@ -197,12 +265,7 @@ impl Look<'_> {
         if node.card.exchange_key(today).is_err() {
             self.found.push(Unsound::Expired(file.to_owned()));
         }
-        let folder = node.accept.folder.as_ref().filter(|_| node.accept.files);
-        if let Some(folder) = folder
-            && let Err(cause) = can_write(folder)
-        {
-            self.found.push(Unsound::Folder { file: file.to_owned(), folder: folder.clone(), cause });
-        }
+        self.folder(file, "accept.folder", node.accept.folder.as_deref().filter(|_| node.accept.files));
         for share in &node.shares {
             if let Err(error) = real::open_folder(&share.folder) {
                 let (file, folder) = (file.to_owned(), share.folder.clone());
