@@ -298,7 +298,8 @@ fn a_command_is_sent_to_an_area_and_runs_where_its_file_says_so() {
     assert_eq!(graph.tx("b", "c").len(), 1);
     let stick = graph.world.path("stick-b-c");
     graph.node("b").command(["mb-xfer", "--out", "--node", "c"]).arg(graph.world.make_dir("stick-b-c")).run().ok();
-    graph.node("c").command(["mb-xfer", "--in", "--toss"]).arg(stick).run().fails_with(77, "no such handle");
+    let said = graph.node("c").command(["mb-xfer", "--in", "--toss"]).arg(stick).run().fails(77);
+    assert!(said.contains("no such handle") && said.contains("allow it in the area's file"), "{said}");
     while graph.round(&["d", "b", "a"]) {}
     assert_eq!(fs::read_to_string(&log).unwrap(), "hello a\n", "once");
 }

@@ -441,6 +441,8 @@ pub enum Refusal {
     /// The author may not have this run.
     #[error("{author} asks for {handle}: {what}")]
     Handler {
+        /// The area to which it was written, by our name: its file decides, else that of the author.
+        area: Option<String>,
         /// Our name for the author.
         author: String,
         /// What it asks for.
@@ -561,6 +563,7 @@ impl Refusal {
                 Some("mb-node add its card, or allow_unknown = true in the area's file; then mb-toss --retry")
             }
             Refusal::UnknownSubscriber { .. } => Some("mb-node add it, or mb-area unsubscribe it"),
+            Refusal::Handler { area: Some(_), .. } => Some("allow it in the area's file, then mb-toss --retry"),
             Refusal::Handler { .. } | Refusal::NoRequests(_) => {
                 Some("allow it in the node's file, then mb-toss --retry")
             }
@@ -754,8 +757,9 @@ fn how_posted<'a>(kind: &Kind, area: &'a KnownArea, author: &Author) -> Result<H
         Kind::File(_) if area.accept.folder.is_none() => Ok(How::Keep),
         // The form of letters to areas has no requests.
         Kind::File(_) | Kind::Request(_) => Ok(How::Place),
-        Kind::Exec(exec) => match handler(exec, &area.exec, &author.name)? {
+        Kind::Exec(exec) => match handler(exec, &area.exec, Some(area), &author.name)? {
             Handler { reply: true, .. } if author.known.is_none() => Err(Refusal::Handler {
+                area: Some(area.name.clone()),
                 author: author.name.clone(),
                 handle: exec.handle.clone(),
                 what: "its author is not known, so nothing can be sent back to him",
@@ -770,16 +774,22 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
     match kind {
         Kind::File(_) if author.accept.files => Ok(How::Place),
         Kind::File(_) => Err(Refusal::NoFiles(author.name.clone())),
-        Kind::Exec(exec) => Ok(How::Run(handler(exec, &author.exec, &author.name)?)),
+        Kind::Exec(exec) => Ok(How::Run(handler(exec, &author.exec, None, &author.name)?)),
         Kind::Request(_) if author.shares.is_empty() => Err(Refusal::NoRequests(author.name.clone())),
         Kind::Request(request) if is_in_a_share(&author.shares, &request.path) => Ok(How::Answer(&author.shares)),
         Kind::Request(request) => Err(Refusal::NotShared { author: author.name.clone(), path: shown(&request.path) }),
     }
 }
 
-/// The command that a letter of `author` asks for.
-fn handler<'a>(exec: &ExecMeta, handlers: &'a BTreeMap<String, Handler>, author: &str) -> Result<&'a Handler, Refusal> {
-    let refusal = |what| Refusal::Handler { author: author.to_owned(), handle: exec.handle.clone(), what };
+/// The command that a letter of `author` asks for, of those of its file or of the area's.
+fn handler<'a>(
+    exec: &ExecMeta,
+    handlers: &'a BTreeMap<String, Handler>,
+    area: Option<&KnownArea>,
+    author: &str,
+) -> Result<&'a Handler, Refusal> {
+    let (area, handle) = (area.map(|area| area.name.clone()), exec.handle.clone());
+    let refusal = |what| Refusal::Handler { area, author: author.to_owned(), handle, what };
     match handlers.get(&exec.handle) {
         None => Err(refusal("no such handle ([exec.HANDLE])")),
         Some(handler) if !exec.args.is_empty() && !handler.arguments => {
