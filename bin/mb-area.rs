@@ -433,10 +433,6 @@ fn set(program: &Program, home: &mut Home, name: &str, settings: &[String]) -> R
             .ok_or_else(|| Complaint::new(Class::Usage, format!("set: {}: not KEY=VALUE", shown(word))))
     };
     let settings = settings.iter().map(|word| split(word)).collect::<Result<Vec<_>, _>>()?;
-    if settings.iter().any(|(key, _)| *key == "card") {
-        let remedy = "another area is taken in by another name: mb-area join ANOTHER-NAME";
-        return Err(Complaint::new(Class::Usage, "set: card: an area keeps its card").with_remedy(remedy).into());
-    }
     let is_owners = |(key, _): &&(&str, &str)| OWNERS_KEYS.contains(&key.trim_end_matches(['+', '-']));
     let (owners, own): (Vec<_>, Vec<_>) = settings.iter().partition(is_owners);
     if !own.is_empty() {

@@ -106,6 +106,10 @@ fn what_cannot_be_set_changes_nothing() {
         (vec![other.as_str()], "an area keeps its card"),
         (vec!["card="], "an area keeps its card"),
         (vec!["mode=0600", "folder=here"], "not an absolute path"),
+        (vec!["mode=0600", other.as_str()], "an area keeps its card"),
+        (vec!["keep=5"], "keep"),
+        (vec!["keep=401d"], "from 1d to 400d"),
+        (vec!["subscribers=[\"south\"]"], "this node itself"),
         (vec!["fodler=/x"], "unknown key"),
         (vec!["subscribers=north"], "subscribers"),
         (vec!["folder"], "not KEY=VALUE"),
@@ -114,6 +118,7 @@ fn what_cannot_be_set_changes_nothing() {
         south.command(["mb-area", "set", "press"]).args(&words).run().fails_with(64, said);
         assert_eq!(fs::read_to_string(&path).unwrap(), before, "{words:?}");
     }
+    south.run(["mb-area", "set", "press", "subscribers=[\"nroth\"]"]).fails_with(67, "did you mean \"north\"");
     south.run(["mb-area", "subscribe", "press", "north", "nroth"]).fails_with(67, "did you mean \"north\"");
     let said = south.run(["mb-area", "subscribe", "press", "south"]).fails(64);
     assert!(said.contains("this node itself") && !said.contains("a name has"), "{said}");
@@ -153,6 +158,20 @@ fn an_answer_stands_behind_what_it_answers() {
     let json = north.run(["mb-area", "read", "--json", "news", &messages(&north, "news")[place + 1]]).ok();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["re"].as_str(), json["text"].as_str()), (Some(&*first), Some("so it is")));
+}
+
+/// A name that is listed already may be that of a node that was removed; it does not stop other changes.
+#[test]
+fn subscribers_that_are_set_are_known_or_were_listed_before() {
+    let world = World::new();
+    let (north, _) = readers(&world);
+    let path = north.config.join("areas/news.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("\"south\"", "\"gone\"");
+    fs::write(&path, text).unwrap();
+    north.run(["mb-area", "set", "news", "allow_unknown=true"]).silent();
+    north.run(["mb-area", "set", "news", "subscribers=[\"gone\", \"south\"]"]).silent();
+    north.run(["mb-area", "set", "news", "subscribers=[\"gone\", \"west\"]"]).fails_with(67, "unknown node \"west\"");
+    assert!(fs::read_to_string(&path).unwrap().contains("[\"gone\", \"south\"]"));
 }
 
 #[test]

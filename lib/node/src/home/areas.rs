@@ -233,8 +233,11 @@ impl Home {
     }
 
     /// Sets keys of the area's file; an empty value removes the key. What would make the file wrong is refused, and nothing is
-    /// changed. Durable on return.
+    /// changed; so is another card, [`HomeError::KeepsCard`], and a new subscriber that is not known. Durable on return.
     pub fn set_area(&mut self, area: &str, settings: &[(&str, &str)]) -> Result<(), HomeError> {
+        if settings.iter().any(|(key, _)| *key == "card") {
+            return Err(HomeError::KeepsCard(self.area(area)?.name.clone()));
+        }
         self.change_area(area, &mut |file| {
             for (key, value) in settings {
                 if value.is_empty() {
@@ -271,7 +274,12 @@ impl Home {
         let mut file: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| wrong(error.to_string()))?;
         change(&mut file).map_err(wrong)?;
         let changed = file.to_string();
-        KnownArea::parse(&path, &name, &changed).map_err(|error| wrong(error.what()))?;
+        let known = KnownArea::parse(&path, &name, &changed).map_err(|error| wrong(error.what()))?;
+        // What is there may be the name of a node that was removed since.
+        let listed = &self.area(&name)?.subscribers;
+        let new: Vec<&str> =
+            known.subscribers.iter().filter(|name| !listed.contains(name)).map(String::as_str).collect();
+        self.others(&new)?;
         if changed != *text {
             areas.replace(&area_file(&name), changed.as_bytes(), mode)?;
         }

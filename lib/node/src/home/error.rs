@@ -123,6 +123,9 @@ pub enum HomeError {
         /// The name that it has.
         known: String,
     },
+    /// The card in the file of this area was to be changed.
+    #[error("area \"{0}\": card: an area keeps its card")]
+    KeepsCard(String),
     /// A change that would make an area's file wrong.
     #[error("{}: {why}; nothing was changed", path.display())]
     Edit {
@@ -217,7 +220,7 @@ impl Failure for HomeError {
             E::OtherArea { .. } | E::AreaKnownAs { .. } => Class::Refused,
             E::UnknownNode { .. } | E::UnknownArea { .. } | E::MistypedId { .. } => Class::UnknownName,
             E::Exists(_) | E::AreaExists(_) | E::Differs { .. } => Class::CannotCreate,
-            E::BadName { .. } | E::NoName | E::Edit { .. } => Class::Usage,
+            E::BadName { .. } | E::NoName | E::Edit { .. } | E::KeepsCard(_) => Class::Usage,
             E::Busy(_) => Class::Later,
             E::Random(_) => Class::Io,
             E::Passphrase(cause) if cause.kind() == io::ErrorKind::InvalidInput => Class::Usage,
@@ -242,6 +245,7 @@ impl Failure for HomeError {
             ),
             E::KnownAs { name, known } => format!("mb-node rename {known} {name}"),
             E::OtherArea { .. } => "join it by another name: mb-area join ANOTHER-NAME".into(),
+            E::KeepsCard(_) => "another area is taken in by another name: mb-area join ANOTHER-NAME".into(),
             E::AreaExists(name) => format!("its card: mb-area card {name}"),
             E::OtherCard { path, newer: true, .. } => {
                 format!("to use the new card, put it into {} as card", path.display())
