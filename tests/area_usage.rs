@@ -4,6 +4,7 @@ mod common;
 
 use common::{Node, World};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// North has the area news and the log blog; south reads both, as `press` and `blog`.
 fn readers(world: &World) -> (Node, Node) {
@@ -26,6 +27,11 @@ fn carry(world: &World, from: &Node, to: &Node) {
     let stick = world.make_dir("stick");
     from.command(["mb-xfer", "--out", "--node", &to.name]).arg(&stick).run().ok();
     to.command(["mb-xfer", "--in", "--toss"]).arg(&stick).run().ok();
+}
+
+/// The paths in a folder.
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// The first fields of the lines that mb-area read prints.
@@ -172,6 +178,32 @@ fn subscribers_that_are_set_are_known_or_were_listed_before() {
     north.run(["mb-area", "set", "news", "subscribers=[\"gone\", \"south\"]"]).silent();
     north.run(["mb-area", "set", "news", "subscribers=[\"gone\", \"west\"]"]).fails_with(67, "unknown node \"west\"");
     assert!(fs::read_to_string(&path).unwrap().contains("[\"gone\", \"south\"]"));
+}
+
+/// Symptom: mb-area read said `open: No such file or directory` of a kept message that lacked a body. Cause: the error of the disk
+/// came through. Remedy: a body that is missing is damage of the message, and the others are read.
+#[test]
+fn a_kept_message_that_lacks_a_body_is_called_damaged() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    let files = [("large", vec![7; 100_000]), ("small", vec![8; 10])].map(|(name, bytes)| world.write(name, bytes));
+    let send = north.command(["mb-send", "--compress", "never", "-a", "news:"]).args(&files).run();
+    send.ok();
+    carry(&world, &north, &south);
+    let [area] = &listed(&south.spool.join("area"))[..] else { panic!("one area") };
+    let [day] = &listed(area)[..] else { panic!("one day") };
+    let bodies: Vec<_> = listed(day).into_iter().filter(|path| path.extension().is_some()).collect();
+    let [body] = &bodies[..] else { panic!("one body: {bodies:?}") };
+    fs::remove_file(body).unwrap();
+    let list = south.run(["mb-area", "read", "press"]).ok();
+    assert_eq!(list.lines().count(), 2, "{list}");
+    let of =
+        |name: &str| list.lines().find(|line| line.ends_with(name)).unwrap().split('\t').next().unwrap().to_owned();
+    let (large, small) = (of("\tlarge"), of("\tsmall"));
+    let said = south.run(["mb-area", "read", "press", &large]).fails(65);
+    assert!(said.contains(&format!("{large}: damaged: a body of it is missing")), "{said}");
+    assert!(!said.contains("No such file"), "{said}");
+    assert_eq!(south.run(["mb-area", "read", "press", &small]).ok().len(), 10);
 }
 
 #[test]

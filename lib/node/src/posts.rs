@@ -37,6 +37,9 @@ pub enum PostError {
     /// It is damaged, or was never whole.
     #[error("{0}: damaged: its content is not what its name says")]
     Damaged(MsgHash),
+    /// A body that it lists is not there.
+    #[error("{0}: damaged: a body of it is missing")]
+    NoBody(MsgHash),
     /// It is of an epoch whose letters we cannot open.
     #[error("{0}: of an epoch that this node cannot read")]
     NoKey(MsgHash),
@@ -53,7 +56,7 @@ impl Failure for PostError {
         match self {
             PostError::Disk(error) => error.class(),
             PostError::NoKey(_) => Class::Refused,
-            PostError::Damaged(_) | PostError::Area(..) | PostError::Payload(..) => Class::Data,
+            PostError::Damaged(_) | PostError::NoBody(_) | PostError::Area(..) | PostError::Payload(..) => Class::Data,
         }
     }
 }
@@ -121,7 +124,7 @@ fn in_threads(mut posts: Vec<KeptPost>) -> Vec<KeptPost> {
 impl KeptPost {
     /// Hands on what it brings, after all of that has been verified.
     pub fn payload(&self, threads: usize, take: &mut dyn FnMut(Piece)) -> Result<(), PostError> {
-        let files = self.kept.open_bodies(self.letter.bodies.len())?;
+        let files = self.kept.open_bodies(self.letter.bodies.len())?.ok_or(PostError::NoBody(self.hash))?;
         let bodies = Bodies { letter: &self.letter, files, veils: None, threads };
         crate::show::payload(&bodies, take).map_err(|error| match error {
             PayloadError::Disk(error) => error.into(),

@@ -184,9 +184,13 @@ impl Kept {
         Ok(message.filter(|message| message.hash() == self.hash))
     }
 
-    /// Opens its bodies, as many as its head lists.
-    pub fn open_bodies(&self, count: usize) -> durable::Result<Vec<FileRef>> {
-        (0..count).map(|number| self.dir.open(kept_body_name(&self.hash, number).as_ref())).collect()
+    /// Opens its bodies, as many as its head lists; `None` if one is missing.
+    pub fn open_bodies(&self, count: usize) -> durable::Result<Option<Vec<FileRef>>> {
+        let files = self.body_names(count).into_iter().map(|name| self.dir.open(name.as_ref())).collect();
+        match files {
+            Err(error) if durable::Error::is_missing(&error) => Ok(None),
+            files => files.map(Some),
+        }
     }
 }
 
