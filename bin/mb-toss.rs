@@ -52,7 +52,7 @@ struct Args {
     #[arg(short = '0', long = "null")]
     nul: bool,
 
-    /// One JSON object for each delivery: packet, from, path, re
+    /// One JSON object for each delivery: packet, from, path, area, re
     #[arg(long)]
     json: bool,
 
@@ -132,11 +132,15 @@ fn toss(
             count += 1;
             say(program, delivered, as_json);
         }
-        Event::Ran { packet, author, handle, tries } => {
+        Event::Ran { packet, author, area, handle, tries } => {
             count += 1;
             if as_json {
-                program
-                    .json(&json!({ "packet": packet.to_string(), "from": author, "handle": handle, "tries": tries }));
+                let packet = packet.to_string();
+                let mut object = json!({ "packet": packet, "from": author, "handle": handle, "tries": tries });
+                if let Some(area) = area {
+                    object["area"] = json!(area);
+                }
+                program.json(&object);
             }
             program.detail(format_args!("{packet}: {handle} has run for {author}"));
         }
@@ -177,6 +181,9 @@ fn say(program: &mut Program, delivered: &Delivered, as_json: bool) {
     if as_json {
         let path = delivered.path.to_string_lossy();
         let mut object = json!({ "packet": delivered.packet.to_string(), "from": delivered.author, "path": path });
+        if let Some(area) = &delivered.area {
+            object["area"] = json!(area);
+        }
         if let Some(re) = &delivered.re {
             object["re"] = json!(re.to_string());
         }

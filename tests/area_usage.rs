@@ -206,6 +206,32 @@ fn a_kept_message_that_lacks_a_body_is_called_damaged() {
     assert_eq!(south.run(["mb-area", "read", "press", &small]).ok().len(), 10);
 }
 
+/// Who reads the objects knows of which area each is.
+#[test]
+fn a_delivery_of_an_area_is_told_with_its_name() {
+    let world = World::new();
+    let (north, south) = readers(&world);
+    let folder = format!("folder={}", world.make_dir("press").display());
+    south.run(["mb-area", "set", "press", &folder]).silent();
+    let file = south.config.join("areas/press.toml");
+    let handler = "\n[exec.note]\ncommand = [\"/bin/true\"]\n";
+    fs::write(&file, fs::read_to_string(&file).unwrap() + handler).unwrap();
+    let post = world.write("x", "x");
+    north.command(["mb-send", "-a", "news", "-t", "south"]).arg(post).run().ok();
+    north.command(["mb-send", "-a", "news", "-x", "note"]).stdin("x").run().ok();
+    let stick = world.make_dir("stick");
+    north.command(["mb-xfer", "--out", "--node", "south"]).arg(&stick).run().ok();
+    south.command(["mb-xfer", "--in"]).arg(&stick).run().ok();
+    let told = south.run(["mb-toss", "--json"]).ok();
+    let told: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for one in &told {
+        let is_of_area = one["handle"] == "note" || one["path"].as_str().unwrap().contains("/press/");
+        assert_eq!(one.get("area").and_then(serde_json::Value::as_str), is_of_area.then_some("press"), "{one}");
+    }
+    assert_eq!(told.iter().filter(|one| one.get("area").is_none()).count(), 1);
+}
+
 #[test]
 fn what_does_not_go_with_an_area_is_wrong_usage() {
     let world = World::new();

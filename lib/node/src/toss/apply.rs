@@ -524,10 +524,13 @@ impl<'a> Batch<'_, 'a> {
         let mut told = Vec::with_capacity(placed.len());
         for (item, delivery, path) in placed {
             delivery.settle(&mark, self.run, &mut barrier)?;
-            if let (Some(path), Some(deliver)) = (path, item.accepted.as_ref().and_then(|it| it.task.letter())) {
+            if let (Some(path), Some(accepted)) = (path, item.accepted.as_ref())
+                && let Some(deliver) = accepted.task.letter()
+            {
+                let area = accepted.task.area().map(|area| area.name.clone());
                 let (packet, author) = (item.packet, deliver.author.name.clone());
                 let re = deliver.letter.kind.as_file().and_then(|file| file.re);
-                let delivered = Delivered { packet, author, path, re };
+                let delivered = Delivered { packet, author, path, area, re };
                 let missing = if let Fate::Waits(missing) = &item.fate { missing.clone() } else { Vec::new() };
                 told.push((delivered, missing));
             }

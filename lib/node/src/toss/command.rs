@@ -166,7 +166,11 @@ impl<'a> Batch<'_, 'a> {
             let Some((deliver, _)) = command_of(item) else { continue };
             let (packet, author, handle) = (item.packet, &*deliver.author.name, &*handle_of(deliver));
             match &item.fate {
-                Fate::Ran(_, tries) => tell(Event::Ran { packet, author, handle, tries: *tries }),
+                Fate::Ran(_, tries) => {
+                    let task = item.accepted.as_ref().map(|accepted| &accepted.task);
+                    let area = task.and_then(|task| Some(&*task.area()?.name));
+                    tell(Event::Ran { packet, author, area, handle, tries: *tries });
+                }
                 Fate::Tried(next, why) => tell(Event::Tried { packet, author, handle, why, next: *next }),
                 _ => {}
             }

@@ -128,6 +128,14 @@ impl<'a> Task<'a> {
             _ => None,
         }
     }
+
+    /// The area to whose readers it is.
+    pub fn area(&self) -> Option<&'a KnownArea> {
+        match self {
+            Task::Post(post) => Some(post.area),
+            _ => None,
+        }
+    }
 }
 
 /// A message of an area that may go on to its subscribers.

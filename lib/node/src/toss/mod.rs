@@ -128,6 +128,8 @@ pub enum Event<'a> {
         packet: PacketId,
         /// Our name for its author.
         author: &'a str,
+        /// Our name for the area to which it was written.
+        area: Option<&'a str>,
         /// What the command is known by.
         handle: &'a str,
         /// In how many tries.
@@ -229,6 +231,8 @@ pub struct Delivered {
     pub author: String,
     /// Where it lies now, absolute.
     pub path: PathBuf,
+    /// Our name for the area to which it was written.
+    pub area: Option<String>,
     /// The letter that it says it answers.
     pub re: Option<LetterId>,
 }
