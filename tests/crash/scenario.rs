@@ -684,7 +684,7 @@ fn fetch_for_others(yard: &Yard) {
 fn each_has_it_once(yard: &Yard) -> Vec<String> {
     let count = |other: &&str| crate::yard::files_below(&yard.path("fetched").join(other)).len();
     let wrong = OTHERS.iter().filter(|other| count(other) != 4);
-    wrong.map(|other| format!("{other} has {} files instead of 4", count(&other))).collect()
+    wrong.map(|other| format!("{other} has {} files instead of 4", count(other))).collect()
 }
 
 /// All know each other.

@@ -48,7 +48,7 @@ pub enum PostError {
     Area(MsgHash, #[source] AreaError),
     /// Its payload does not hold.
     #[error("{0}: {1}")]
-    Payload(MsgHash, #[source] Refusal),
+    Payload(MsgHash, #[source] Box<Refusal>),
 }
 
 impl Failure for PostError {
@@ -128,7 +128,7 @@ impl KeptPost {
         let bodies = Bodies { letter: &self.letter, files, veils: None, threads };
         crate::show::payload(&bodies, take).map_err(|error| match error {
             PayloadError::Disk(error) => error.into(),
-            PayloadError::Refused(refusal) => PostError::Payload(self.hash, refusal),
+            PayloadError::Refused(refusal) => PostError::Payload(self.hash, Box::new(refusal)),
             PayloadError::Enough => PostError::Damaged(self.hash),
         })
     }

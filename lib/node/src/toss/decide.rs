@@ -104,7 +104,7 @@ pub struct Accepted<'a> {
 /// What is to be done with a packet.
 pub enum Task<'a> {
     /// It carries a letter for us.
-    Deliver(Deliver<'a>),
+    Deliver(Box<Deliver<'a>>),
     /// It is a message of an area.
     Post(Post<'a>),
     /// It is under way to somebody else.
@@ -157,7 +157,7 @@ pub enum Reading<'a> {
     /// Nothing: it goes on. We cannot read it, or have written it.
     No,
     /// Its letter is delivered.
-    Deliver(Deliver<'a>),
+    Deliver(Box<Deliver<'a>>),
     /// It goes on, but is not for us.
     Refuse(Refusal),
     /// It was written under settings that have not come: it waits for them.
@@ -449,8 +449,8 @@ pub enum Refusal {
     /// The author may not have this run.
     #[error("{author} asks for {handle}: {what}")]
     Handler {
-        /// The area to which it was written, by our name: its file decides, else that of the author.
-        area: Option<String>,
+        /// Whether it was written to an area, whose file decides then, and not that of the author.
+        of_area: bool,
         /// Our name for the author.
         author: String,
         /// What it asks for.
@@ -571,7 +571,7 @@ impl Refusal {
                 Some("mb-node add its card, or allow_unknown = true in the area's file; then mb-toss --retry")
             }
             Refusal::UnknownSubscriber { .. } => Some("mb-node add it, or mb-area unsubscribe it"),
-            Refusal::Handler { area: Some(_), .. } => Some("allow it in the area's file, then mb-toss --retry"),
+            Refusal::Handler { of_area: true, .. } => Some("allow it in the area's file, then mb-toss --retry"),
             Refusal::Handler { .. } | Refusal::NoRequests(_) => {
                 Some("allow it in the node's file, then mb-toss --retry")
             }
@@ -647,7 +647,7 @@ fn look_inside<'a>(
     let task = match content {
         Content::Letter(signed) => {
             let here = Here { letter: signed, frame: Frame::from(&prefix), trace: Trace::default(), veils: None };
-            Task::Deliver(deliver(here, known, from, word)?)
+            Task::Deliver(Box::new(deliver(here, known, from, word)?))
         }
         Content::Area(message) => Task::Post(post(message, known)?),
         Content::Confirm(packets) => Task::Confirm(packets),
@@ -656,7 +656,7 @@ fn look_inside<'a>(
         Content::Routed(routed) => {
             let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
             match routed.open(known.own, key, &prefix)? {
-                Step::Here(here) => Task::Deliver(deliver(*here, known, from, word)?),
+                Step::Here(here) => Task::Deliver(Box::new(deliver(*here, known, from, word)?)),
                 Step::Returned(returned, error) => {
                     check_dates(returned.end, known)?;
                     Task::Reply(returned, error)
@@ -740,7 +740,7 @@ fn post<'a>(message: Box<AreaMessage>, known: &Known<'a>) -> Result<Post<'a>, Re
         Ok(How::Place | How::Run(_)) if is_ours => Reading::No,
         Ok(how) => {
             let inbox = Inbox { name: &area.name, accept: &area.accept };
-            Reading::Deliver(Deliver { id, letter, author, inbox, how, veils: None, trace: None })
+            Reading::Deliver(Box::new(Deliver { id, letter, author, inbox, how, veils: None, trace: None }))
         }
         Err(_) if is_ours => Reading::No,
         Err(refusal) => Reading::Refuse(refusal),
@@ -765,9 +765,9 @@ fn how_posted<'a>(kind: &Kind, area: &'a KnownArea, author: &Author) -> Result<H
         Kind::File(_) if area.accept.folder.is_none() => Ok(How::Keep),
         // The form of letters to areas has no requests.
         Kind::File(_) | Kind::Request(_) => Ok(How::Place),
-        Kind::Exec(exec) => match handler(exec, &area.exec, Some(area), &author.name)? {
+        Kind::Exec(exec) => match handler(exec, &area.exec, true, &author.name)? {
             Handler { reply: true, .. } if author.known.is_none() => Err(Refusal::Handler {
-                area: Some(area.name.clone()),
+                of_area: true,
                 author: author.name.clone(),
                 handle: exec.handle.clone(),
                 what: "its author is not known, so nothing can be sent back to him",
@@ -782,7 +782,7 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
     match kind {
         Kind::File(_) if author.accept.files => Ok(How::Place),
         Kind::File(_) => Err(Refusal::NoFiles(author.name.clone())),
-        Kind::Exec(exec) => Ok(How::Run(handler(exec, &author.exec, None, &author.name)?)),
+        Kind::Exec(exec) => Ok(How::Run(handler(exec, &author.exec, false, &author.name)?)),
         Kind::Request(_) if author.shares.is_empty() => Err(Refusal::NoRequests(author.name.clone())),
         Kind::Request(request) if is_in_a_share(&author.shares, &request.path) => Ok(How::Answer(&author.shares)),
         Kind::Request(request) => Err(Refusal::NotShared { author: author.name.clone(), path: shown(&request.path) }),
@@ -793,11 +793,11 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
 fn handler<'a>(
     exec: &ExecMeta,
     handlers: &'a BTreeMap<String, Handler>,
-    area: Option<&KnownArea>,
+    of_area: bool,
     author: &str,
 ) -> Result<&'a Handler, Refusal> {
-    let (area, handle) = (area.map(|area| area.name.clone()), exec.handle.clone());
-    let refusal = |what| Refusal::Handler { area, author: author.to_owned(), handle, what };
+    let (author, handle) = (author.to_owned(), exec.handle.clone());
+    let refusal = |what| Refusal::Handler { of_area, author, handle, what };
     match handlers.get(&exec.handle) {
         None => Err(refusal("no such handle ([exec.HANDLE])")),
         Some(handler) if !exec.args.is_empty() && !handler.arguments => {
