@@ -87,8 +87,7 @@ fn letter(data: &[u8]) {
 fn read(message: &AreaMessage) -> Result<Letter, AreaError> {
     message.verify_post().expect("it is signed with its post key");
     let (signed, frame) = message.open(&EXCHANGE)?;
-    let identity = signed.card()?.map_or([0; 32], |card| card.identity);
-    Ok(signed.verify(&identity, frame)?.1)
+    Ok(signed.verify_posted(frame)?.1)
 }
 
 /// What a relay sees of it: it opens for nobody.

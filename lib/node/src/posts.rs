@@ -89,9 +89,7 @@ fn open(kept: Kept, read: ReadKey) -> Result<KeptPost, PostError> {
     message.verify_post().map_err(wrong)?;
     let key = read(&message.head).ok_or(PostError::NoKey(hash))?;
     let (signed, frame) = message.open(key).map_err(wrong)?;
-    // The frame refuses a letter without a card.
-    let identity = signed.card().map_err(|cause| wrong(cause.into()))?.map_or([0; 32], |card| card.identity);
-    let (_, letter) = signed.verify(&identity, frame).map_err(|cause| wrong(cause.into()))?;
+    let (_, letter) = signed.verify_posted(frame).map_err(|cause| wrong(cause.into()))?;
     let re = match &letter.to {
         Reader::Area(posted) => posted.re,
         Reader::Node(_) => None,

@@ -629,6 +629,13 @@ impl SignedLetter {
         Ok((self.id(), *self.letter))
     }
 
+    /// As [`SignedLetter::verify`], with the key of the card that a letter to an area carries. Where there is no card, there is no
+    /// key of the author's: [`LetterError::Key`].
+    pub fn verify_posted(self, frame: impl Into<Frame>) -> Result<(LetterId, Letter), LetterError> {
+        let card = self.card()?.ok_or(LetterError::Key(self.author()))?;
+        self.verify(&card.identity, frame)
+    }
+
     /// The rules that a writer can check without the author's key.
     pub(crate) fn check_in(&self, frame: &Frame) -> Result<(), LetterError> {
         self.letter.check_in(frame)

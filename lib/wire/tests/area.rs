@@ -87,8 +87,7 @@ impl Area {
     fn read(&self, message: &AreaMessage) -> Result<(LetterId, Letter), AreaError> {
         message.verify_post()?;
         let (signed, frame) = message.open(&self.read_key())?;
-        let identity = signed.card()?.map_or([0; 32], |card| card.identity);
-        Ok(signed.verify(&identity, frame)?)
+        Ok(signed.verify_posted(frame)?)
     }
 
     /// The letter in a message of this area, as another message of it has it.
@@ -417,8 +416,10 @@ fn a_letter_for_a_node_is_none_for_an_area() {
     let message = area.forge(&head, &area.world.letter().sign(&area.world.alice));
     let (letter, frame) = message.open(&area.read_key()).unwrap();
     assert_eq!(letter.card(), Ok(None));
-    let refused = letter.verify(&area.world.alice.identity_key(), frame);
+    let refused = letter.clone().verify(&area.world.alice.identity_key(), frame.clone());
     assert_eq!(refused, Err(LetterError::To(Bound::Node(area.world.bob.id()))));
+    // A reader has no key to verify it with.
+    assert_eq!(letter.verify_posted(frame), Err(LetterError::Key(area.world.alice.id())));
     // Even if the area's id is what the letter names.
     let as_node = mb_wire::id::NodeId::from_bytes(*area.id().as_bytes());
     let to_its_id = Letter { to: as_node.into(), ..area.world.letter() }.sign(&area.world.alice);
@@ -634,7 +635,7 @@ fn an_altered_card_is_refused() {
         assert!(AreaCard::from_bytes(&bytes[..len]).is_err(), "cut to {len}");
     }
     assert_eq!(AreaCard::from_bytes(&[0; 601]), Err(AreaError::Long(601)));
-    assert_eq!(AreaCard::from_bytes(own_card(&node(1)).as_bytes()), Err(AreaError::Kind));
+    assert_eq!(AreaCard::from_bytes(own_card(&node(1)).as_bytes()), Err(AreaError::Kind("an area's card")));
     assert!(Card::from_bytes(card.as_bytes()).is_err());
 }
 

@@ -726,10 +726,7 @@ fn post<'a>(message: Box<AreaMessage>, known: &Known<'a>) -> Result<Post<'a>, Re
         return Ok(Post { hash, area, message, author: None, reading: Reading::No });
     };
     let (signed, frame) = message.open(key).map_err(wrong)?;
-    let card = signed.card().map_err(|cause| wrong(cause.into()))?;
-    // The frame refuses a letter without one.
-    let identity = card.map_or([0; 32], |card| card.identity);
-    let (id, letter) = signed.verify(&identity, frame).map_err(|cause| wrong(cause.into()))?;
+    let (id, letter) = signed.verify_posted(frame).map_err(|cause| wrong(cause.into()))?;
     let author = Author::new(letter.author, known.nodes.node(&letter.author));
     if area.card.mode == Mode::Log && author.id != area.card.owner_id() {
         return Err(Refusal::NotOwner { area: area.name.clone(), author: author.name });

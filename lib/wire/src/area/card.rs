@@ -113,7 +113,7 @@ impl AreaCard {
         }
         let Statement { kind, body, issuer: owner, created, version } = Statement::parse(bytes)?;
         if kind != StatementKind::Area {
-            return Err(AreaError::Kind);
+            return Err(AreaError::Kind("an area's card"));
         }
         let CardMap { mode, name, post, read, salt } = cbor::decode(&body).map_err(AreaError::Card)?;
         if version != 1 {

@@ -13,8 +13,6 @@ use thiserror::Error;
 
 use crate::cbor::CborError;
 use crate::envelope::EnvelopeError;
-use crate::id::AreaId;
-use crate::key::KeyError;
 use crate::letter::LetterError;
 use crate::seal::SealError;
 use crate::statement::StatementError;
@@ -38,11 +36,11 @@ pub enum AreaError {
     #[error("area's card has {0} bytes, more than allowed")]
     Long(usize),
     /// Not a statement, altered, or a number out of range.
-    #[error("area's card: {0}")]
+    #[error(transparent)]
     Statement(#[from] StatementError),
-    /// A statement of another kind.
-    #[error("not an area's card but another statement")]
-    Kind,
+    /// A statement of another kind than this.
+    #[error("not {0} but another statement")]
+    Kind(&'static str),
     /// The card has another structure.
     #[error("area's card {0}")]
     Card(CborError),
@@ -61,9 +59,6 @@ pub enum AreaError {
     /// A secret key whose public half is not the card's.
     #[error("a secret key does not belong to the area's card")]
     Halves,
-    /// A key file breaks a rule.
-    #[error(transparent)]
-    Key(#[from] KeyError),
     /// Settings longer than they may be, or with too many in a list.
     #[error("area's settings are longer than allowed, or name too many")]
     Settings,
@@ -94,9 +89,6 @@ pub enum AreaError {
     /// The signature is not that of the post key.
     #[error("signature does not match: the message was not signed with the post key that it names, or was altered")]
     Signature,
-    /// The message is of another area.
-    #[error("message of area {0}")]
-    Other(AreaId),
     /// The envelope lists other bodies than the head.
     #[error("envelope lists other bodies than the area message in it")]
     OtherBodies,

@@ -124,7 +124,7 @@ impl Settings {
         }
         let Statement { kind, body, issuer: owner, created, version } = Statement::parse(bytes)?;
         if kind != StatementKind::Settings {
-            return Err(AreaError::Kind);
+            return Err(AreaError::Kind("settings"));
         }
         let SettingsMap { area, days, most, read, epoch, nodes, posts, readers } =
             cbor::decode(&body).map_err(AreaError::SettingsForm)?;

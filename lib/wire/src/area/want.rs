@@ -18,7 +18,7 @@ pub struct Want {
     /// The messages that it has; none, if it wants settings only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub have: Option<Summary>,
-    /// The version of the settings that it has; 0: none.
+    /// The version of the settings that it has, to 2^53 - 1; 0: none.
     pub version: u64,
 }
 
@@ -32,11 +32,13 @@ impl Want {
 
     /// What a verified statement of this kind says, and who.
     pub fn read(statement: &Statement) -> Result<(NodeId, Want), AreaError> {
-        match statement.kind {
-            StatementKind::Want => {
-                Ok((NodeId::of(&statement.issuer), cbor::decode(&statement.body).map_err(AreaError::Asked)?))
-            }
-            _ => Err(AreaError::Kind),
+        if statement.kind != StatementKind::Want {
+            return Err(AreaError::Kind("a want"));
+        }
+        let want: Want = cbor::decode(&statement.body).map_err(AreaError::Asked)?;
+        match want.version > NUMBER_MOST {
+            true => Err(AreaError::Range("version of settings")),
+            false => Ok((NodeId::of(&statement.issuer), want)),
         }
     }
 }
