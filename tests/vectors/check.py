@@ -396,7 +396,7 @@ def node_id(identity):
 STATEMENT = record(
     v=ONE,
     body=ANY_BYTES,
-    kind=text("card|receipt|complaint|step|area"),
+    kind=text("card|receipt|complaint|step|area|settings|want"),
     issuer=KEY,
     created=SECONDS,
     version=number(1, (1 << 53) - 1),
@@ -545,6 +545,7 @@ INNER = record(
         confirm=rows(1, 512, octets(32)),
         reports=rows(1, 64, row(octets(32), UNREAD)),
         area=row(ANY_BYTES, ANY_BYTES, octets(64)),
+        statement=octets(0, 240_000),
     ),
     optional=("ask",),
     **{"from": ID},
@@ -654,9 +655,11 @@ def read_envelope(case):
         message, letter = read_message(case, prefix, content)
         found |= message
     else:
-        need(not prefix["bodies"], "a confirmation or reports with bodies")
+        need(not prefix["bodies"], "a confirmation, reports or a statement with bodies")
     if kind == "reports":
         found["reports"] = [[b32(packet), said.hex()] for packet, said in content]
+    if kind == "statement":
+        found["statement"] = content.hex()
     if kind == "confirm":
         found["confirm"] = [b32(packet) for packet in content]
     if "sender_seed" in case:  # then the nodes can write the same file again
@@ -1286,9 +1289,44 @@ def read_reply(case):
 
 # ---- 14. Areas -------------------------------------------------------------------------------------------------------
 
-AREA_CARD = record(mode=text("open|log"), name=CARD_NAME, post=KEY, read=KEY, salt=octets(16))
+AREA_CARD = record(
+    mode=text("open|log|moderated"), name=CARD_NAME, post=KEY, read=KEY, salt=octets(16), optional=("post", "read")
+)
 AREA_SECRET = record(area=record(card=ANY_BYTES, post=KEY, read=KEY, optional=("post", "read")))
-HEAD = record(v=ONE, end=DAY, area=ID, post=KEY, share=KEY, suite=ONE, bodies=BODIES, commit=octets(32))
+FROM_1 = number(1, (1 << 53) - 1)
+HEAD = record(
+    v=ONE,
+    end=DAY,
+    area=ID,
+    post=KEY,
+    epoch=FROM_1,
+    share=KEY,
+    suite=ONE,
+    bodies=BODIES,
+    commit=octets(32),
+    version=FROM_1,
+    optional=("epoch", "version"),
+)
+SETTINGS = record(
+    area=ID,
+    days=DAY,
+    most=SECONDS,
+    read=KEY,
+    epoch=FROM_1,
+    nodes=rows(0, 1000, ID),
+    posts=rows(0, 1000, KEY),
+    readers=rows(0, 1000, row(ID, octets(8), KEY, octets(32), octets(48))),
+    optional=("days", "most"),
+)
+
+
+def summary(value):
+    """Of a power of two of buckets."""
+    need(type(value) is bytes and len(value) in [8 << k for k in range(14)], "not a summary")
+    return value
+
+
+WANT = record(area=ID, have=summary, version=SECONDS, optional=("have",))
 
 
 def open_area_card(data):
@@ -1297,13 +1335,16 @@ def open_area_card(data):
     statement = open_statement(data, "area")
     need(statement["version"] == 1, "a version that no area's card has")
     card = AREA_CARD(decode(statement["body"]))
+    for key in ("post", "read"):
+        need((key in card) == (card["mode"] != "moderated"), "keys of another mode, or none")
     return statement, card | {"id": H("mailbag/1 area", statement["issuer"] + card["salt"])}
 
 
 def read_areacard(case):
     data = from_bech32m("mbcard", case["text"])
     statement, card = open_area_card(data)
-    found = {key: card[key].hex() for key in ("post", "read", "salt")} | {key: card[key] for key in ("mode", "name")}
+    found = {key: card[key].hex() for key in ("post", "read", "salt") if key in card}
+    found |= {key: card[key] for key in ("mode", "name")}
     found |= {"id": area_text(card["id"]), "owner": node_text(node_id(statement["issuer"]))}
     found |= {"bytes": data.hex(), "created": statement["created"]}
     if "seed" in case:  # then the owner can write the same card again
@@ -1320,9 +1361,137 @@ def read_areasecret(case):
     secret = AREA_SECRET(decode(from_bech32m("mbsecret", case["secret"])))["area"]
     _, card = open_area_card(secret["card"])
     need("post" in secret or "read" in secret, "neither to write nor to read")
-    for key, public in (("post", ed25519_public), ("read", x25519_public)):
-        need(key not in secret or public(secret[key]) == card[key], f"{key} does not belong to the card")
+    if card["mode"] == "moderated":
+        need("read" not in secret, "a read key, which the settings have")
+    else:
+        for key, public in (("post", ed25519_public), ("read", x25519_public)):
+            need(key not in secret or public(secret[key]) == card[key], f"{key} does not belong to the card")
     return {"id": area_text(card["id"])} | {key: value.hex() for key, value in secret.items()}
+
+
+def open_settings(data):
+    need(len(data) <= 200_000, "settings of more than 200,000 bytes")
+    statement = open_statement(data, "settings")
+    return statement, SETTINGS(decode(statement["body"]))
+
+
+def settings_order(data):
+    """Of two the one for which this is greater counts."""
+    return open_settings(data)[0]["version"], H("mailbag/1 stmt", data)
+
+
+def own_read_key(settings, node, private):
+    """What opens the letters of the epoch, for this node with this exchange key; or None."""
+    entry = next((entry for entry in settings["readers"] if entry[0] == node), None)
+    if entry is None or entry[1] != key_tag(x25519_public(private)):
+        return None
+    try:
+        x = agree(private, b"epoch", entry[2], entry[3], node)
+        read = unseal(K(x, "mailbag/1 key"), entry[4], settings["area"] + settings["epoch"].to_bytes(8, "big"))
+    except Refused:
+        return None
+    return read if x25519_public(read) == settings["read"] else None
+
+
+def read_settings(case):
+    data = bytes.fromhex(case["statement"])
+    statement, settings = open_settings(data)
+    found = {key: settings[key] for key in ("days", "most", "epoch") if key in settings}
+    found |= {"issuer": node_text(node_id(statement["issuer"])), "area": area_text(settings["area"])}
+    found |= {key: statement[key] for key in ("created", "version")}
+    found |= {"read": settings["read"].hex(), "nodes": [node_text(node) for node in settings["nodes"]]}
+    found["posts"] = [post.hex() for post in settings["posts"]]
+    found["readers"] = [
+        {"node": node_text(node), "tag": b32(tag), "share": share.hex(), "commit": commit.hex(), "sealed": box.hex()}
+        for node, tag, share, commit, box in settings["readers"]
+    ]
+    if "opens" in case:
+        found["opens"] = []
+        for given in case["opens"]:
+            read = own_read_key(settings, from_node_text(given["node"]), bytes.fromhex(given["exchange"]))
+            found["opens"].append(given | {"read": read and read.hex()})
+    if "other" in case:
+        found["counts"] = settings_order(data) > settings_order(bytes.fromhex(case["other"]))
+    if "seed" in case:  # then the owner can write the same settings again
+        owner, salt, read = (bytes.fromhex(case[key]) for key in ("seed", "salt", "read_secret"))
+        owner, readers = Secrets(owner), []
+        for entry, public in zip(settings["readers"], map(bytes.fromhex, case["exchanges"])):
+            s = K(owner.coin_secret, "mailbag/1 coins", lp(b"epoch") + salt + lp(public) + entry[0])
+            share = x25519_public(s)
+            x = extract(x25519(s, public), b"epoch", share, public, entry[0])
+            bound = settings["area"] + settings["epoch"].to_bytes(8, "big")
+            box = seal(K(x, "mailbag/1 key"), read, bound)
+            readers.append([entry[0], key_tag(public), share, K(x, "mailbag/1 commit"), box])
+        body = settings | {"readers": readers, "read": x25519_public(read)}
+        again = write_statement(owner, "settings", statement["created"], statement["version"], body)
+        found["statement"] = again.hex()
+    return found
+
+
+def read_want(case):
+    statement = open_statement(bytes.fromhex(case["statement"]), "want")
+    want = WANT(decode(statement["body"]))
+    found = {"issuer": node_text(node_id(statement["issuer"])), "time": statement["created"]}
+    found |= {"area": area_text(want["area"]), "version": want["version"]}
+    found |= {"have": want["have"].hex()} if "have" in want else {}
+    if "seed" in case:  # then the node can want the same again
+        node, time = Secrets(bytes.fromhex(case["seed"])), statement["created"]
+        found["statement"] = write_statement(node, "want", time, max(1, time), want).hex()
+    return found
+
+
+def summed(message):
+    return H("mailbag/1 have", message)[:8]
+
+
+def dealt(messages, k):
+    buckets = [[] for _ in range(1 << k)]
+    for message in messages:
+        buckets[int.from_bytes(message, "big") >> (256 - k)].append(message)
+    return buckets
+
+
+def all_sums(messages):
+    total = bytes(8)
+    for message in messages:
+        total = xor(total, summed(message))
+    return total
+
+
+def lacking(ours, theirs):
+    """What is not in a set of ours that makes up these 8 bytes."""
+    if len(ours) > 12:
+        return [] if all_sums(ours) == theirs else ours
+    sets = {bytes(8): ()}
+    for message in ours:
+        sets |= {xor(total, summed(message)): chosen + (message,) for total, chosen in sets.items()}
+    return [message for message in ours if message not in sets.get(theirs, ())]
+
+
+def read_summary(case):
+    other = summary(bytes.fromhex(case["other"]))
+    messages = [from_b32(message, 32) for message in case["messages"]]
+    k = next((k for k in range(13) if 1 << k >= len(messages)), 13)
+    theirs = [other[at : at + 8] for at in range(0, len(other), 8)]
+    buckets = dealt(messages, len(theirs).bit_length() - 1)
+    lacks = [message for ours, told in zip(buckets, theirs) for message in lacking(ours, told)]
+    found = {"summary": b"".join(map(all_sums, dealt(messages, k))).hex()}
+    return found | {"lacks": [b32(message) for message in sorted(lacks)]}
+
+
+def judge_message(case, head, issuer, card):
+    """Whether it may go on, by the card or by the only settings; the key that letters are sealed to."""
+    need(("epoch" in head) == (card["mode"] == "moderated"), "settings named where there are none, or not where there are")
+    if card["mode"] != "moderated":
+        need(head["post"] == card["post"], "another post key than the card's")
+        return card["read"]
+    statement, settings = open_settings(bytes.fromhex(case["area_settings"]))
+    need((statement["issuer"], settings["area"]) == (issuer, card["id"]), "settings of another")
+    need(head["version"] <= statement["version"], "under settings that have not come")
+    size = sum(size for _, size in head["bodies"])
+    need(size <= settings.get("most", size), "larger than a message may be")
+    need(head["epoch"] == settings["epoch"] and head["post"] in settings["posts"], "by somebody who may not write")
+    return settings["read"]
 
 
 def msg_hash(head, sealed):
@@ -1336,16 +1505,17 @@ def read_message(case, prefix, message):
     need(len(head_bytes) <= 65_536 and len(sealed) >= 20, "a head too long, or no room for a letter")
     need(length <= 196_608 and size_class(length) == length, "the length is no size class, or too long")
     head = HEAD(decode(head_bytes))
+    need(("epoch" in head) == ("version" in head), "an epoch without a version, or the other way round")
     no_root_twice(head["bodies"])
     need(head["bodies"] == prefix["bodies"], "the envelope lists other bodies")
     need(prefix["end"] <= head["end"], "the envelope ends later than the message")
     owner, card = open_area_card(from_bech32m("mbcard", case["area_card"]))
     need(head["area"] == card["id"], "of another area")
-    need(head["post"] == card["post"], "another post key than the card's")
+    judge_message(case, head, owner["issuer"], card)
     name = msg_hash(head_bytes, sealed)
     verify(head["post"], "mailbag/1 post", name, signature)
     shown = {key: head[key].hex() for key in ("post", "share", "commit")} | {"area": area_text(head["area"])}
-    shown |= {"end": head["end"], "suite": head["suite"]}
+    shown |= {key: head[key] for key in ("end", "suite", "epoch", "version") if key in head}
     shown["bodies"] = [{"root": b32(root), "size": size} for root, size in head["bodies"]]
     found = {"area": {"hash": b32(name), "head": shown}}
     if "area_read" not in case:
@@ -1354,17 +1524,18 @@ def read_message(case, prefix, message):
     signed_letter = SIGNED(decode(open_filled(x, head_bytes + sealed, len(head_bytes))))
     frame = head["area"], head["end"], list_hash(head["bodies"]), head_bytes
     signed, letter = open_letter(signed_letter, None, *frame)
-    need(card["mode"] == "open" or letter["author"] == node_id(owner["issuer"]), "a log, and not its owner")
+    need(card["mode"] != "log" or letter["author"] == node_id(owner["issuer"]), "a log, and not its owner")
     return found | {"letter": {"id": b32(H("mailbag/1 letter", signed))} | show_letter(letter)}, letter
 
 
 def write_message(case, head_bytes, letter):
     """What its author makes anew, as the rule for coins has it."""
     author = Secrets(bytes.fromhex(case["author_seed"]))
-    _, card = open_area_card(from_bech32m("mbcard", case["area_card"]))
+    owner, card = open_area_card(from_bech32m("mbcard", case["area_card"]))
+    read = judge_message(case, HEAD(decode(head_bytes)), owner["issuer"], card)
     s = K(author.coin_secret, "mailbag/1 coins", lp(b"area") + bytes.fromhex(case["area_salt"]))
     share = x25519_public(s)
-    x = extract(x25519(s, card["read"]), b"area", share, card["read"], card["id"])
+    x = extract(x25519(s, read), b"area", share, read, card["id"])
     signer = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(case["area_post"]))
     again = HEAD(decode(head_bytes)) | {"area": card["id"], "post": signer.public_key().public_bytes_raw()}
     head = encode(again | {"share": share, "commit": K(x, "mailbag/1 commit")})
@@ -1392,7 +1563,7 @@ KINDS = {
     "envelope": (
         read_envelope,
         ("file", "to", "exchange", "sender", "author", "sender_seed", "author_seed")
-        + ("area_card", "area_read", "area_post", "area_salt"),
+        + ("area_card", "area_settings", "area_read", "area_post", "area_salt"),
     ),
     "route": (read_route, ("author", "author_seed", "salt")),
     "reply": (read_reply, ("author_seed", "salt")),
@@ -1402,6 +1573,9 @@ KINDS = {
     "exchangekey": (read_exchangekey, ("file", "seed")),
     "areacard": (read_areacard, ("text", "seed")),
     "areasecret": (read_areasecret, ("secret",)),
+    "settings": (read_settings, ("statement", "other", "seed", "salt", "read_secret", "exchanges")),
+    "want": (read_want, ("statement", "seed")),
+    "summary": (read_summary, ("messages", "other")),
 }
 
 

@@ -38,16 +38,20 @@ mod reports;
 mod road;
 #[path = "vectors/routes.rs"]
 mod routes;
+#[path = "vectors/settings.rs"]
+mod settings;
 #[path = "vectors/stated.rs"]
 mod stated;
 #[path = "vectors/traces.rs"]
 mod traces;
+#[path = "vectors/wants.rs"]
+mod wants;
 
 use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 14] = [
+    let parts: [fn() -> Vec<Vector>; 16] = [
         keys::all,
         cards::all,
         prefixes::all,
@@ -62,6 +66,8 @@ pub fn all() -> Vec<Vector> {
         folders::all,
         areas::all,
         posts::all,
+        settings::all,
+        wants::all,
     ];
     parts.iter().flat_map(|part| part()).collect()
 }

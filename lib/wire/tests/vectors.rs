@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use ciborium::Value as Cbor;
 use generator::build::hex;
-use mb_wire::area::{AreaCard, AreaKeys, AreaMessage, AreaSecret, Mode, PostSecret, PostTerms, post};
+use mb_wire::area::{
+    AreaCard, AreaMessage, AreaSecret, Draft, Mode, PostSecret, PostTerms, Settings, Summary, Under, Want, post,
+};
 use mb_wire::body::{BodyKey, CHUNK_LEN, chunk_count, leaves, plain_len, root};
 use mb_wire::card::Card;
 use mb_wire::cbor;
@@ -115,6 +117,9 @@ fn read(vector: &Json) -> Reading {
         "exchangekey" => exchange_key(vector),
         "areacard" => area_card(vector),
         "areasecret" => area_secret(vector),
+        "settings" => settings(vector),
+        "want" => want(vector),
+        "summary" => summary(vector),
         other => panic!("kind {other}"),
     }
 }
@@ -171,6 +176,7 @@ fn hashes(vector: &Json) -> Reading {
             Label::Head,
             Label::Msg,
             Label::Post,
+            Label::Have,
             Label::Stmt,
             Label::Ident,
             Label::Call,
@@ -371,8 +377,11 @@ fn area(vector: &Json, message: &AreaMessage, reading: &mut Json) -> Result<(), 
     if message.head.area != card.id() {
         return Err("a message of another area".into());
     }
-    if message.head.post != card.keys.unwrap().post {
-        return Err("it names another post key than the card's".into());
+    match card.keys {
+        Some(_) if message.head.under.is_some() => return Err("it names settings, and the area has none".into()),
+        Some(keys) if message.head.post != keys.post => return Err("it names another post key than the card's".into()),
+        Some(_) => {}
+        None => ruled(&settings_of(vector)?, message)?,
     }
     let hash = message.verify_post().map_err(words)?;
     reading["area"] = json!({"hash": hash.to_string(), "head": head_json(message)});
@@ -380,9 +389,7 @@ fn area(vector: &Json, message: &AreaMessage, reading: &mut Json) -> Result<(), 
         return Ok(());
     }
     let (signed, frame) = message.open(&ExchangeSecret::from_random(fixed(vector, "area_read"))).map_err(words)?;
-    // A letter without a card is not for an area: no key verifies it.
-    let identity = signed.card().map_err(words)?.map_or([0; 32], |card| card.identity);
-    let (id, letter) = signed.verify(&identity, frame).map_err(words)?;
+    let (id, letter) = signed.verify_posted(frame).map_err(words)?;
     if card.mode == Mode::Log && letter.author != card.owner_id() {
         return Err("only its owner may write".into());
     }
@@ -390,15 +397,41 @@ fn area(vector: &Json, message: &AreaMessage, reading: &mut Json) -> Result<(), 
     Ok(())
 }
 
+/// The settings that count, as the reader of an area's message has them.
+fn settings_of(vector: &Json) -> Result<Settings, String> {
+    let settings = Settings::from_bytes(&bytes(vector, "area_settings")).map_err(words)?;
+    let card = AreaCard::parse(text_of(vector, "area_card")).map_err(words)?;
+    let is_the_owners = settings.area == card.id() && settings.owner == card.owner;
+    if is_the_owners { Ok(settings) } else { Err("settings that are not its owner's".into()) }
+}
+
+/// What the only settings that there are say of a message; of days, the node knows.
+fn ruled(settings: &Settings, message: &AreaMessage) -> Result<(), String> {
+    let under = message.head.under.ok_or("it names no settings")?;
+    let len: u64 = message.head.bodies.iter().map(|body| body.size).sum();
+    match () {
+        () if under.version > settings.under.version => Err("it names settings that have not come".into()),
+        () if settings.most.is_some_and(|most| len > most) => Err("it is larger than a message may be".into()),
+        () if under.epoch != settings.under.epoch || !settings.posts.contains(&message.head.post) => {
+            Err("a post key that may not write, or of another epoch".into())
+        }
+        () => Ok(()),
+    }
+}
+
 fn head_json(message: &AreaMessage) -> Json {
     let items: Vec<Cbor> = cbor::decode(&message.to_bytes()).unwrap();
     let Cbor::Map(map) = cbor::decode(items[0].as_bytes().unwrap()).unwrap() else { panic!("a map") };
     let part = |key: &str| map.iter().find(|(other, _)| other.as_text() == Some(key)).unwrap().1.as_bytes().unwrap();
     let bodies = message.head.bodies.iter().map(|body| json!({"root": body.root.to_string(), "size": body.size}));
-    json!({
+    let mut shown = json!({
         "end": message.head.end, "area": message.head.area.to_string(), "post": hex(message.head.post), "suite": 1,
         "share": hex(part("share")), "commit": hex(part("commit")), "bodies": bodies.collect::<Vec<_>>(),
-    })
+    });
+    if let Some(Under { version, epoch }) = message.head.under {
+        (shown["version"], shown["epoch"]) = (json!(version), json!(epoch));
+    }
+    shown
 }
 
 /// The same message, made by its author from what the vector says in plain fields.
@@ -406,11 +439,17 @@ fn message_of(vector: &Json) -> AreaMessage {
     let (letter, author) = (letter_of(&vector["letter"]), node_of(vector, "author_seed"));
     let Reader::Area(posted) = &letter.to else { panic!("a letter to an area") };
     let area = AreaCard::parse(text_of(vector, "area_card")).unwrap();
+    let read = match area.keys {
+        Some(keys) => keys.read,
+        None => settings_of(vector).unwrap().read,
+    };
+    let head = &vector["area"]["head"];
+    let under = head["epoch"].as_u64().map(|epoch| Under { version: number(head, "version"), epoch });
     let terms = PostTerms {
         area: posted.area,
         post: &PostSecret::from_random(fixed(vector, "area_post")),
-        read: &area.keys.unwrap().read,
-        under: None,
+        read: &read,
+        under,
         card: &Card::from_bytes(&posted.card).unwrap(),
         re: posted.re,
         salt: fixed(vector, "area_salt"),
@@ -445,6 +484,9 @@ fn content_of(vector: &Json) -> Content {
     let packet = |id: &Json| -> PacketId { id.as_str().unwrap().parse().unwrap() };
     if vector["area"].is_object() {
         return Content::Area(Box::new(message_of(vector)));
+    }
+    if vector["statement"].is_string() {
+        return Content::Statement(bytes(vector, "statement"));
     }
     match (&vector["routed"], &vector["confirm"], &vector["reports"]) {
         (Json::Object(_), ..) => Content::Routed(Box::new(routed_of(&vector["routed"]))),
@@ -856,14 +898,18 @@ fn area_card(vector: &Json) -> Reading {
     let text = text_of(vector, "text");
     let card = AreaCard::parse(text).map_err(words)?;
     assert_eq!(card.to_text(), text.to_lowercase());
-    let AreaKeys { post, read } = card.keys.unwrap();
     let salt = fixed(vector, "salt");
     let again = AreaCard::new(&node_of(vector, "seed"), &card.name, card.mode, card.keys, salt, card.created);
     assert_eq!(again, Ok(card.clone()));
-    Ok(json!({
+    let mut reading = json!({
         "bytes": hex(card.as_bytes()), "id": card.id().to_string(), "owner": card.owner_id().to_string(),
-        "mode": card.mode.word(), "name": card.name, "post": hex(post), "read": hex(read), "created": card.created,
-    }))
+        "mode": card.mode.word(), "name": card.name, "created": card.created,
+    });
+    assert_eq!(vector["post"].is_null(), card.keys.is_none());
+    if let Some(keys) = card.keys {
+        (reading["post"], reading["read"]) = (json!(hex(keys.post)), json!(hex(keys.read)));
+    }
+    Ok(reading)
 }
 
 fn area_secret(vector: &Json) -> Reading {
@@ -877,4 +923,97 @@ fn area_secret(vector: &Json) -> Reading {
     let again = AreaSecret { card: secret.card.clone(), post, read };
     assert_eq!(again.to_text(), secret.to_text());
     Ok(json!({"card": hex(secret.card.as_bytes()), "id": secret.card.id().to_string()}))
+}
+
+fn settings(vector: &Json) -> Reading {
+    let settings = Settings::from_bytes(&bytes(vector, "statement")).map_err(words)?;
+    if !vector["seed"].is_null() {
+        assert_eq!(settings_made_anew(vector, &settings), settings);
+    }
+    let opens = |given: &Json| {
+        let key = ExchangeSecret::from_random(fixed(given, "exchange"));
+        let node = text_of(given, "node").parse().unwrap();
+        let read = settings.read_key(node, |tag| (tag == key.tag()).then_some(&key));
+        // A private half does not come out of the library: it is the one that is known if its public half is.
+        let known = given["read"].as_str().map(|read| unhex(read).try_into().unwrap());
+        assert_eq!(read.map(|read| read.public()), known.map(|known| ExchangeSecret::from_random(known).public()));
+        given.clone()
+    };
+    let mut reading = json!({
+        "issuer": NodeId::of(&settings.owner).to_string(), "created": settings.created, "area": settings.area.to_string(),
+        "version": settings.under.version, "epoch": settings.under.epoch, "read": hex(settings.read),
+        "nodes": settings.nodes.iter().map(NodeId::to_string).collect::<Vec<_>>(),
+        "posts": settings.posts.iter().map(hex).collect::<Vec<_>>(),
+        "readers": readers_json(&settings),
+    });
+    for (key, value) in [("days", settings.days.map(u64::from)), ("most", settings.most)] {
+        assert_eq!(vector[key].as_u64(), value);
+    }
+    if let Json::Array(given) = &vector["opens"] {
+        reading["opens"] = given.iter().map(opens).collect();
+    }
+    if !vector["other"].is_null() {
+        let other = Settings::from_bytes(&bytes(vector, "other")).unwrap();
+        reading["counts"] = json!(settings.counts_after(&other));
+    }
+    Ok(reading)
+}
+
+fn readers_json(settings: &Settings) -> Json {
+    let Statement { body, .. } = Statement::parse(settings.as_bytes()).unwrap();
+    let Cbor::Map(map) = cbor::decode(&body).unwrap() else { panic!("a map") };
+    let readers = map.iter().find(|(key, _)| key.as_text() == Some("readers")).unwrap().1.as_array().unwrap().clone();
+    let named: Vec<_> = settings.readers().collect();
+    let reader = |(entry, node): (Cbor, NodeId)| {
+        let items = entry.into_array().unwrap();
+        let part = |number: usize| items[number].as_bytes().unwrap().clone();
+        assert_eq!(part(0), node.as_bytes());
+        let tag = KeyTag::from_bytes(part(1).try_into().unwrap());
+        json!({
+            "node": node.to_string(), "tag": tag.to_string(), "share": hex(part(2)), "commit": hex(part(3)),
+            "sealed": hex(part(4)),
+        })
+    };
+    readers.into_iter().zip(named).map(reader).collect()
+}
+
+/// The same settings, made by their owner from what the vector says in plain fields.
+fn settings_made_anew(vector: &Json, settings: &Settings) -> Settings {
+    let exchanges = vector["exchanges"].as_array().unwrap().iter();
+    let exchanges = exchanges.map(|key| unhex(key.as_str().unwrap()).try_into().unwrap());
+    let draft = Draft {
+        posts: settings.posts.clone(),
+        readers: settings.readers().zip(exchanges).map(|(id, exchange)| Address { id, exchange }).collect(),
+        nodes: settings.nodes.clone(),
+        most: vector["most"].as_u64(),
+        days: vector["days"].as_u64().map(|days| days as u32),
+    };
+    let (owner, read) = (node_of(vector, "seed"), ExchangeSecret::from_random(fixed(vector, "read_secret")));
+    let (area, under) = (text_of(vector, "area").parse().unwrap(), settings.under);
+    Settings::issue(&owner, area, &draft, (under, &read), number(vector, "created"), fixed(vector, "salt")).unwrap()
+}
+
+fn want(vector: &Json) -> Reading {
+    let statement = bytes(vector, "statement");
+    let parsed = Statement::parse(&statement).map_err(words)?;
+    let (by, want) = Want::read(&parsed).map_err(words)?;
+    if !vector["seed"].is_null() {
+        assert_eq!(want.sign(&node_of(vector, "seed"), parsed.created), statement);
+    }
+    let have = want.have.map(|have| cbor::split_bytes(&cbor::encode(&have), usize::MAX).unwrap().0.to_vec());
+    assert_eq!(vector["have"].as_str().map(unhex), have);
+    Ok(json!({
+        "issuer": by.to_string(), "time": parsed.created, "area": want.area.to_string(), "version": want.version,
+    }))
+}
+
+fn summary(vector: &Json) -> Reading {
+    let messages: Vec<MsgHash> =
+        vector["messages"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().parse().unwrap()).collect();
+    let other: Summary = cbor::decode(&cbor::bytes_item(&bytes(vector, "other"))).map_err(words)?;
+    let own = cbor::encode(&Summary::of(&messages));
+    let mut lacks = other.lacks(&messages);
+    lacks.sort();
+    let lacks: Vec<String> = lacks.iter().map(MsgHash::to_string).collect();
+    Ok(json!({"summary": hex(cbor::split_bytes(&own, usize::MAX).unwrap().0), "lacks": lacks}))
 }

@@ -41,18 +41,26 @@ impl Area {
         Area { owner, mode: "log", ..Area::new() }
     }
 
+    /// One in which those may write whom its settings name.
+    pub fn moderated() -> Area {
+        Area { mode: "moderated", name: "board", ..Area::new() }
+    }
+
+    pub fn is_moderated(&self) -> bool {
+        self.mode == "moderated"
+    }
+
     pub fn id(&self) -> AreaId {
         AreaId::of(&node(self.owner).identity_key(), &self.salt)
     }
 
     pub fn body(&self) -> Map {
-        map([
-            ("mode", text(self.mode)),
-            ("name", text(self.name)),
-            ("post", bytes(post_public(&POST))),
-            ("read", bytes(ExchangeSecret::from_random(READ).public())),
-            ("salt", bytes(self.salt)),
-        ])
+        let mut body = map([("mode", text(self.mode)), ("name", text(self.name)), ("salt", bytes(self.salt))]);
+        if !self.is_moderated() {
+            set(&mut body, "post", bytes(post_public(&POST)));
+            set(&mut body, "read", bytes(ExchangeSecret::from_random(READ).public()));
+        }
+        body
     }
 
     pub fn card(&self, edit: &dyn Fn(Part)) -> Vec<u8> {
@@ -65,19 +73,22 @@ impl Area {
     }
 
     pub fn json(&self) -> Json {
-        json!({
+        let mut fields = json!({
             "text": self.card_text(),
             "bytes": hex(self.card(&|_| {})),
             "id": self.id().to_string(),
             "owner": id(self.owner).to_string(),
             "mode": self.mode,
             "name": self.name,
-            "post": hex(post_public(&POST)),
-            "read": hex(ExchangeSecret::from_random(READ).public()),
             "salt": hex(self.salt),
             "created": self.created,
             "seed": hex([self.owner; 32]),
-        })
+        });
+        if !self.is_moderated() {
+            fields["post"] = json!(hex(post_public(&POST)));
+            fields["read"] = json!(hex(ExchangeSecret::from_random(READ).public()));
+        }
+        fields
     }
 }
 
@@ -261,13 +272,18 @@ fn labels() -> Vec<Vector> {
 
 /// What `mbsecret1…` holds.
 fn secret_map(post: Option<[u8; 32]>, read: Option<[u8; 32]>) -> Map {
-    let mut area = map([("card", bytes(Area::new().card(&|_| {})))]);
+    secret_of(&Area::new(), post, read)
+}
+
+/// The same of any area.
+pub fn secret_of(area: &Area, post: Option<[u8; 32]>, read: Option<[u8; 32]>) -> Map {
+    let mut area = map([("card", bytes(area.card(&|_| {})))]);
     post.iter().for_each(|key| set(&mut area, "post", bytes(key)));
     read.iter().for_each(|key| set(&mut area, "read", bytes(key)));
     map([("area", Value::Map(area))])
 }
 
-fn secret_text(map: Map) -> String {
+pub fn secret_text(map: Map) -> String {
     bech("mbsecret", &cbor(&Value::Map(map)))
 }
 

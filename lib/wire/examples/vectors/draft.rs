@@ -70,6 +70,8 @@ pub enum Carried {
     Reports(Vec<(PacketId, Vec<u8>)>),
     /// A message of an area, whose letter is [`Draft::letter`] but for `to`.
     Area(Box<Message>),
+    /// For the reader.
+    Statement(Vec<u8>),
 }
 
 /// The seeds of the nodes are of one byte, 32 times.
@@ -202,6 +204,7 @@ impl Draft {
                 Value::Map(map([("reports", list(reports.iter().map(report)))]))
             }
             Carried::Area(message) => Value::Map(map([("area", message.value.clone())])),
+            Carried::Statement(statement) => Value::Map(map([("statement", bytes(statement))])),
         };
         edit(Stage::Content(&mut content));
         (content, id)
@@ -374,6 +377,7 @@ impl Made {
                 all["reports"] = reports.iter().map(|(packet, said)| json!([packet.to_string(), hex(said)])).collect();
             }
             Carried::Area(message) => add(&mut all, message.all(self.draft.author)),
+            Carried::Statement(statement) => all["statement"] = json!(hex(statement)),
         }
         all["coins"] = json!(hex(self.coins));
         all["sender_seed"] = json!(hex([self.draft.sender; 32]));

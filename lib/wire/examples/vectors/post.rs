@@ -12,8 +12,9 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha512};
 
 use super::areas::{Area, POST, READ, author_card, post_public};
-use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, text};
+use super::build::{Map, aead_seal, bytes, cbor, hex, int, list, map, set, text};
 use super::draft::{Carried, Draft, Stage, extract, schedule_parts};
+use super::settings::Rules;
 
 /// What can be changed of a message, in the order in which it comes up. All that follows is made from the changed one.
 pub enum At<'a> {
@@ -50,13 +51,16 @@ pub struct Message {
     letter: (LetterId, Letter),
     shown: Json,
     card: String,
+    settings: Option<Vec<u8>>,
     salt: [u8; 32],
 }
 
 impl Message {
     /// What a reader is given, besides the envelope.
     pub fn input(&self) -> Json {
-        json!({"area_card": self.card, "area_read": hex(READ)})
+        let mut input = json!({"area_card": self.card, "area_read": hex(READ)});
+        self.settings.iter().for_each(|settings| input["area_settings"] = json!(hex(settings)));
+        input
     }
 
     /// What comes out, and what a writer needs.
@@ -110,6 +114,10 @@ impl Post {
             ("bodies", list(bodies.iter().map(|b| list([bytes(b.root.as_bytes()), int(b.size)])))),
             ("commit", bytes(keyed(&x, Label::Commit, &[]))),
         ]);
+        if self.area.is_moderated() {
+            set(&mut head_map, "epoch", int(Rules::EPOCH));
+            set(&mut head_map, "version", int(Rules::VERSION));
+        }
         edit(At::Head(&mut head_map));
         let mut head = cbor(&Value::Map(head_map.clone()));
         edit(At::HeadBytes(&mut head));
@@ -138,6 +146,7 @@ impl Post {
             letter: (letter_id, inside.letter),
             shown,
             card: self.area.card_text(),
+            settings: self.area.is_moderated().then(|| Rules::new().make()),
             salt: self.salt,
         };
         Draft { carried: Carried::Area(Box::new(message)), ..self.draft.clone() }
@@ -178,9 +187,13 @@ fn shown(head: &Map) -> Json {
         let root = mb_wire::id::Root::from_bytes(root.try_into().unwrap_or_default());
         json!({"root": root.to_string(), "size": number(items.get(1).cloned())})
     };
-    json!({
+    let mut shown = json!({
         "end": number(value("end")), "area": AreaId::from_bytes(part("area").try_into().unwrap_or_default()).to_string(),
         "post": hex(part("post")), "share": hex(part("share")), "suite": number(value("suite")), "commit": hex(part("commit")),
         "bodies": bodies.into_iter().map(body).collect::<Vec<_>>(),
-    })
+    });
+    for key in ["epoch", "version"] {
+        value(key).into_iter().for_each(|known| shown[key] = json!(number(Some(known))));
+    }
+    shown
 }
