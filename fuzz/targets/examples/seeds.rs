@@ -105,6 +105,11 @@ impl Seeds {
             ("folder", ..) => self.folder(name, &hex("payload").unwrap_or_default()),
             ("nodekey", ..) => self.node_key(name, json),
             ("areacard" | "areasecret", ..) => self.area(name, json),
+            ("settings", ..) => self.stated(name, 3, &hex("statement").unwrap_or_default()),
+            ("want", ..) => self.stated(name, 4, &hex("statement").unwrap_or_default()),
+            ("summary", ..) => {
+                self.behind("area_card", 6, name, &[&[13, 0], &hex("other").unwrap_or_default()[..]].concat())
+            }
             _ => {}
         }
         if let Some(statement) = hex("bytes").filter(|_| json["kind"] == "card") {
@@ -187,6 +192,18 @@ impl Seeds {
             && let Some(body) = field(&map, "body").and_then(Value::as_bytes)
         {
             self.behind("area_card", 0, name, body);
+        }
+    }
+
+    /// A statement about an area: as it is, and what it holds behind a door.
+    fn stated(&self, name: &str, door: u8, statement: &[u8]) {
+        self.put("area_card", name, statement);
+        let Ok(Value::Array(items)) = ciborium::from_reader(statement) else { return };
+        let Some(signed) = items.first().and_then(Value::as_bytes) else { return };
+        let Ok(map) = ciborium::from_reader::<Value, _>(&signed[..]) else { return };
+        if let Some(body) = field(&map, "body").and_then(Value::as_bytes) {
+            self.behind("area_card", door, name, body);
+            self.put("cbor", name, body);
         }
     }
 

@@ -1,31 +1,102 @@
-//! Areas: cards and secrets, and messages, honestly signed by alice, whose identity key is the post key too.
+//! Areas: cards and secrets, settings and wants, and messages, honestly signed by alice, whose identity key is the post key too.
 
-use mb_wire::area::{AreaCard, AreaError, AreaMessage, AreaSecret, MESSAGE_MOST};
+use mb_wire::area::{
+    AreaCard, AreaError, AreaMessage, AreaSecret, Draft, MESSAGE_MOST, SETTINGS_MOST, Settings, Summary, Under, Want,
+};
 use mb_wire::card::Card;
 use mb_wire::cbor;
-use mb_wire::envelope::BodyName;
+use mb_wire::envelope::{Address, BodyName};
 use mb_wire::hash::{Label, hash};
+use mb_wire::id::MsgHash;
 use mb_wire::letter::{Letter, LetterError, Posted, Reader};
 use mb_wire::seal::SealError;
 use mb_wire::size::class;
+use mb_wire::statement::Statement;
 
-use crate::hand::{self, ALICE, AREA, EXCHANGE};
+use crate::hand::{self, ALICE, AREA, BOB, EXCHANGE};
 use crate::input::Input;
 use crate::texts::bech32m;
 
-/// 0: an area's card; 1: its statement; both signed by alice. 2: what a secret's text holds. Else a card as it comes.
+/// 0: an area's card; 1: a statement of any kind; 3: settings; 4: a want; all signed by alice. 2: what a secret's text holds. 5: settings
+/// of alice's; 6: a summary. Else a statement as it comes.
 pub fn area_card(data: &[u8]) {
     let mut input = Input(data);
     let card = match input.byte() {
         0 => hand::as_signed(Label::Stmt, &hand::statement("area", input.0)),
         1 => hand::as_signed(Label::Stmt, input.0),
         2 => return bech32m("mbsecret", input.0).iter().for_each(|text| secret(text)),
+        3 => hand::as_signed(Label::Stmt, &hand::statement("settings", input.0)),
+        4 => hand::as_signed(Label::Stmt, &hand::statement("want", input.0)),
+        5 => return issue(input),
+        6 => return summary(input),
         _ => data.to_vec(),
     };
+    settings(&card);
+    want(&card);
     let Ok(card) = AreaCard::from_bytes(&card) else { return };
     assert_eq!(AreaCard::parse(&card.to_text()).as_ref(), Ok(&card));
     assert!(Card::from_bytes(card.as_bytes()).is_err());
     assert!((1..=32).contains(&card.name.len()) && card.created < 1 << 53);
+}
+
+/// What reads keeps its limits, and a key that opens is the one that letters are sealed to.
+fn settings(statement: &[u8]) {
+    let Ok(settings) = Settings::from_bytes(statement) else { return };
+    let lens = [settings.posts.len(), settings.nodes.len(), settings.readers().count()];
+    assert!(lens.iter().all(|len| *len <= 1_000) && statement.len() <= SETTINGS_MOST);
+    assert!((1..1 << 53).contains(&settings.under.epoch) && settings.most.is_none_or(|most| most < 1 << 53));
+    assert!(settings.as_bytes() == statement && !settings.counts_after(&settings));
+    assert!(AreaCard::from_bytes(statement).is_err());
+    for reader in settings.readers().take(3) {
+        let read = settings.read_key(reader, |_| Some(&EXCHANGE));
+        assert!(read.is_none_or(|read| read.public() == settings.read));
+    }
+}
+
+/// What reads is what its issuer signs.
+fn want(statement: &[u8]) {
+    let Ok(statement) = Statement::parse(statement) else { return };
+    if let Ok((by, want)) = Want::read(&statement) {
+        assert!(want.version < 1 << 53);
+        let again = Statement::parse(&want.sign(&ALICE, statement.created)).expect("a statement");
+        assert_eq!(Want::read(&again), Ok((ALICE.id(), want)));
+        assert!(by == ALICE.id() || statement.issuer != ALICE.identity_key());
+    }
+}
+
+/// What the owner makes reads, and opens for the reader.
+fn issue(mut input: Input) {
+    let (version, epoch) = (u64::from_le_bytes(input.array()), u64::from_le_bytes(input.array()));
+    let (most, days) = (u64::from_le_bytes(input.array()), u32::from_le_bytes(input.array()));
+    let (salt, created) = (input.array(), u64::from(u32::from_le_bytes(input.array())));
+    let posts = input.0.chunks_exact(32).map(|post| post.try_into().expect("32 bytes")).collect();
+    let readers = vec![Address { id: BOB.id(), exchange: EXCHANGE.public() }];
+    let draft = Draft { posts, readers, nodes: vec![ALICE.id()], most: Some(most), days: Some(days) };
+    let under = Under { version, epoch };
+    match Settings::issue(&ALICE, *AREA, &draft, (under, &EXCHANGE), created, salt) {
+        Ok(made) => {
+            assert_eq!((made.under, made.most, made.days, &made.posts), (under, Some(most), Some(days), &draft.posts));
+            let read = made.read_key(BOB.id(), |tag| (tag == EXCHANGE.tag()).then_some(&*EXCHANGE));
+            assert_eq!(read.map(|read| read.public()), Some(made.read));
+            settings(made.as_bytes());
+        }
+        Err(error) => assert!(matches!(error, AreaError::Range(_) | AreaError::Settings | AreaError::Statement(_))),
+    }
+}
+
+/// Whatever it says, nothing comes of it but messages that are there, each once.
+fn summary(mut input: Input) {
+    let count = input.short() % 512;
+    let ours: Vec<_> =
+        (0..count as u32).map(|number| MsgHash::from_bytes(hash(Label::Msg, &[&number.to_be_bytes()]))).collect();
+    let Ok(told) = cbor::decode::<Summary>(&cbor::bytes_item(input.0)) else { return };
+    assert_eq!(cbor::encode(&told), cbor::bytes_item(input.0));
+    let mut lacks = told.lacks(&ours);
+    let len = lacks.len();
+    lacks.sort();
+    lacks.dedup();
+    assert!(lacks.len() == len && lacks.iter().all(|message| ours.contains(message)));
+    assert!(Summary::of(&ours).lacks(&ours).is_empty());
 }
 
 /// What reads is written the same again, and can do what it says.

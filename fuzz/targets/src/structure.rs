@@ -1,7 +1,7 @@
 //! Deterministic CBOR.
 
 use ciborium::Value;
-use mb_wire::area::AreaMessage;
+use mb_wire::area::{AreaMessage, Summary, Want};
 use mb_wire::cbor::{self, CborError};
 use mb_wire::envelope::BodyName;
 use mb_wire::folder::FolderEntry;
@@ -21,6 +21,8 @@ pub fn cbor(data: &[u8]) {
     one::<Kind>(data);
     one::<Letter>(data);
     one::<AreaMessage>(data);
+    one::<Summary>(data);
+    one::<Want>(data);
     one::<FolderEntry>(data);
     one::<StatementKind>(data);
     one::<Vec<(u64, String)>>(data);
