@@ -179,7 +179,7 @@ impl<'a> Batch<'_, 'a> {
             return Ok(());
         }
         let mut barrier = Barrier::new();
-        for settings in news {
+        for settings in in_order(news) {
             rules::keep(tosser.spool, &Taken { settings, since: tosser.now }, run, &mut barrier)?;
         }
         barrier.wait()?;
@@ -226,5 +226,35 @@ impl<'a> Batch<'_, 'a> {
     }
 }
 
+/// As they are kept: of two of one version the one that counts takes the place of the other, whichever came first.
+fn in_order(mut news: Vec<Settings>) -> Vec<Settings> {
+    news.sort_by_key(Settings::order);
+    news
+}
+
 /// So long after it asked in vain a node asks again, in seconds.
 const ASK_SECS: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mb_wire::area::{Draft, Under};
+    use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
+
+    /// Symptom: after two settings of one version had come in one run, a node kept those that do not count. Cause: they were kept in
+    /// the order in which they came. Remedy: in that in which they count.
+    #[test]
+    fn of_two_settings_of_one_version_in_a_run_the_one_that_counts_is_kept() {
+        let owner = NodeSecrets::from_seed(&Seed::from_bytes([1; 32]));
+        let area = AreaId::of(&owner.identity_key(), &[7; 16]);
+        let of = |days| {
+            let (draft, read) = (Draft { days: Some(days), ..Draft::default() }, ExchangeSecret::from_random([2; 32]));
+            Settings::issue(&owner, area, &draft, (Under { version: 5, epoch: 1 }, &read), 1, [3; 32]).unwrap()
+        };
+        let (one, other) = (of(1), of(2));
+        let counts = if one.counts_after(&other) { &one } else { &other };
+        for news in [[&one, &other], [&other, &one]] {
+            assert_eq!(in_order(news.map(Settings::clone).into()).last(), Some(counts));
+        }
+    }
+}

@@ -145,8 +145,12 @@ impl Settings {
 
     /// Whether these count, and not those.
     pub fn counts_after(&self, other: &Settings) -> bool {
-        let order = |settings: &Settings| (settings.under.version, hash(Label::Stmt, &[&settings.bytes]));
-        order(self) > order(other)
+        self.order() > other.order()
+    }
+
+    /// Of two settings of an area those count for which this is greater.
+    pub fn order(&self) -> (u64, Digest) {
+        (self.under.version, hash(Label::Stmt, &[&self.bytes]))
     }
 
     /// Who may read.
