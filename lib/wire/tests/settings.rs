@@ -476,13 +476,13 @@ fn a_want_that_breaks_a_rule_is_refused() {
     let wrong = lens.map(|len| Value::Bytes(vec![7; len])).into_iter().chain([Value::Null, Value::Array(vec![])]);
     for have in wrong {
         let refused = want(&map(1.into(), Some(have)));
-        assert!(matches!(refused, Err(AreaError::Want(_))), "{refused:?}");
+        assert!(matches!(refused, Err(AreaError::Asked(_))), "{refused:?}");
     }
     for version in [Value::Null, (-1).into(), Value::Text("1".into())] {
-        assert!(matches!(want(&map(version, None)), Err(AreaError::Want(_))));
+        assert!(matches!(want(&map(version, None)), Err(AreaError::Asked(_))));
     }
-    assert!(matches!(want(&[map(1.into(), None), vec![0]].concat()), Err(AreaError::Want(_))));
-    assert!(matches!(want(&[]), Err(AreaError::Want(_))));
+    assert!(matches!(want(&[map(1.into(), None), vec![0]].concat()), Err(AreaError::Asked(_))));
+    assert!(matches!(want(&[]), Err(AreaError::Asked(_))));
 }
 
 /// Whatever a summary says, nobody is sent anything but messages of ours, each once.

@@ -54,7 +54,7 @@ fn every_altered_byte_is_refused() {
 #[test]
 fn a_signed_body_of_another_form_is_refused() {
     let other = Complaint { about: LetterId::from_bytes([1; 32]), reason: Reason::Spam }.sign(&node(1), 5);
-    assert_eq!(Subscribe::read(&Statement::parse(&other).unwrap()), Err(AreaError::Kind));
+    assert_eq!(Subscribe::read(&Statement::parse(&other).unwrap()), Err(AreaError::Kind("a subscription")));
     let statement = signed(9, MADE);
     // {"area": bytes(32), "until": 9}
     assert_eq!(statement.body[..8], [0xa2, 0x64, b'a', b'r', b'e', b'a', 0x58, 32]);

@@ -37,7 +37,7 @@ impl Subscribe {
             StatementKind::Subscribe => {
                 Ok((NodeId::of(&statement.issuer), cbor::decode(&statement.body).map_err(AreaError::Asked)?))
             }
-            _ => Err(AreaError::Kind),
+            _ => Err(AreaError::Kind("a subscription")),
         }
     }
 
