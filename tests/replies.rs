@@ -448,6 +448,7 @@ fn a_way_back_that_ends_later_than_anything_may_is_not_taken() {
             kind: Kind::File(meta),
             salt: [salt; 16],
             time: 0,
+            forwarded: None,
             reply: Some(Box::new(way.reply(back, 64, &[0]).0)),
             wants: Wants { receipt: true, trace: false },
             author: author.id(),

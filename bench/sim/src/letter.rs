@@ -106,6 +106,7 @@ fn letter(
     Letter {
         to: net.nodes[*way.last().expect("a hop")].address.id.into(),
         end: END,
+        forwarded: None,
         kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),
         salt: random.bytes(),
         time: 0,

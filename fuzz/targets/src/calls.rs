@@ -106,6 +106,7 @@ static PACKET: LazyLock<(PacketId, Vec<u8>, BodyName)> = LazyLock::new(|| {
         kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"a".to_vec(), mtime: (7, 8) }),
         salt: [1; 16],
         time: 1_700_000_000,
+        forwarded: None,
         reply: None,
         wants: Wants::default(),
         author: north.id(),

@@ -137,6 +137,7 @@ fn letter(bodies: Vec<LetterBody>) -> Letter {
         time: 0,
         author: ALICE.id(),
         bodies,
+        forwarded: None,
         reply: None,
         wants: Wants::default(),
         inline: None,

@@ -181,6 +181,7 @@ mod tests {
             kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"x".to_vec(), mtime }),
             salt: [0; 16],
             time: 0,
+            forwarded: None,
             reply: None,
             wants: Wants::default(),
             author: owner().id(),

@@ -93,6 +93,7 @@ impl Net {
             }),
             salt: [salt; 16],
             time: 0,
+            forwarded: None,
             reply: None,
             wants: Wants { trace, ..Wants::default() },
             author: author.id(),

@@ -13,6 +13,7 @@ use crate::folder::{FileTime, check_mode, check_nanos};
 use crate::hash::{Digest, Label, hash};
 use crate::id::{AreaId, LetterId, MsgHash, NodeId, Root};
 use crate::key::NodeSecrets;
+use crate::list::Forwarded;
 use crate::path::{self, PathError};
 use crate::reply::ReplyRoute;
 use crate::sign;
@@ -73,6 +74,12 @@ pub enum LetterError {
     /// Something that a letter to an area cannot have.
     #[error("letter to an area {0}")]
     Posted(&'static str),
+    /// A list's letter that does not fit what it sends on.
+    #[error("letter of a list {0}")]
+    List(&'static str),
+    /// The letter that a list sends on does not hold.
+    #[error("letter that a list sends on: {0}")]
+    Forwarded(Box<LetterError>),
     /// The card in it is none, or another node's than its author's.
     #[error("letter's card of its author: {0}")]
     Card(String),
@@ -418,6 +425,8 @@ pub struct Letter {
     pub to: Reader,
     /// Last day, counted from 1970-01-01, on which it may be delivered.
     pub end: u32,
+    /// Of what a list sends on: its author's letter to the list.
+    pub forwarded: Option<Box<Forwarded>>,
     /// What it is.
     pub kind: Kind,
     /// Random, so that two sendings differ.
@@ -443,6 +452,8 @@ struct LetterMap {
     #[serde(with = "cbor::fixed")]
     to: [u8; 32],
     end: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fwd: Option<Box<Forwarded>>,
     kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     post: Option<Box<PostedMap>>,
@@ -461,7 +472,21 @@ struct LetterMap {
 
 impl From<LetterMap> for Letter {
     fn from(map: LetterMap) -> Letter {
-        let LetterMap { v: Version, to, end, kind, post, salt, time, reply, wants, author, bodies, inline } = map;
+        let LetterMap {
+            v: Version,
+            to,
+            end,
+            fwd: forwarded,
+            kind,
+            post,
+            salt,
+            time,
+            reply,
+            wants,
+            author,
+            bodies,
+            inline,
+        } = map;
         let to = match post {
             None => Reader::Node(NodeId::from_bytes(to)),
             Some(post) => {
@@ -469,13 +494,13 @@ impl From<LetterMap> for Letter {
                 Reader::Area(Box::new(Posted { area: AreaId::from_bytes(to), re, card, head }))
             }
         };
-        Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline }
+        Letter { to, end, forwarded, kind, salt, time, reply, wants, author, bodies, inline }
     }
 }
 
 impl From<Letter> for LetterMap {
     fn from(letter: Letter) -> LetterMap {
-        let Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline } = letter;
+        let Letter { to, end, forwarded, kind, salt, time, reply, wants, author, bodies, inline } = letter;
         let (to, post) = match to {
             Reader::Node(node) => (*node.as_bytes(), None),
             Reader::Area(posted) => {
@@ -483,7 +508,7 @@ impl From<Letter> for LetterMap {
                 (*area.as_bytes(), Some(Box::new(PostedMap { re, card, head })))
             }
         };
-        LetterMap { v: Version, to, end, kind, post, salt, time, reply, wants, author, bodies, inline }
+        LetterMap { v: Version, to, end, fwd: forwarded, kind, post, salt, time, reply, wants, author, bodies, inline }
     }
 }
 
@@ -509,8 +534,13 @@ impl Letter {
         inline + self.bodies.iter().map(|body| body.len).sum::<u64>()
     }
 
+    /// Who wrote what is in it: the author, or of what a list sends on who wrote to the list.
+    pub fn writer(&self) -> NodeId {
+        self.forwarded.as_ref().and_then(|forwarded| forwarded.author().ok()).unwrap_or(self.author)
+    }
+
     /// Everything that can be said of a letter alone.
-    fn check(&self) -> Result<(), LetterError> {
+    pub(crate) fn check(&self) -> Result<(), LetterError> {
         self.kind.check()?;
         if matches!(self.kind, Kind::Request(_)) && self.payload_len() > 0 {
             return Err(LetterError::Request);
@@ -520,6 +550,9 @@ impl Letter {
         }
         if let Reader::Area(posted) = &self.to {
             self.check_posted(posted)?;
+        }
+        if let Some(forwarded) = &self.forwarded {
+            forwarded.check(self)?;
         }
         if let Some(reply) = &self.reply {
             if reply.nice == 0 {
@@ -594,6 +627,14 @@ impl SignedLetter {
     pub(crate) fn from_signed(signed: Signed) -> Result<SignedLetter, LetterError> {
         let letter = Box::new(cbor::decode(&signed.0)?);
         Ok(SignedLetter { signed, letter })
+    }
+
+    pub(crate) fn into_signed(self) -> Signed {
+        self.signed
+    }
+
+    pub(crate) fn unverified(&self) -> &Letter {
+        &self.letter
     }
 
     /// Who signed it, as the letter claims: to find the key to verify it with.

@@ -38,6 +38,8 @@ pub mod path;
 pub mod folder;
 // What only the final reader sees.
 pub mod letter;
+// What a list sends on, in a letter of its own.
+pub mod list;
 // Lengths of envelopes.
 pub mod size;
 // To a public key, from anybody.

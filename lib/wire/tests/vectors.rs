@@ -789,6 +789,7 @@ fn letter_of(json: &Json) -> Letter {
         kind: kind_of(&json["kind"]),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
+        forwarded: None,
         reply: json["reply"].as_str().map(|way| cbor::decode(&unhex(way)).unwrap()),
         wants: json["wants"].as_u64().map_or(Wants::default(), |wants| (wants as u8).try_into().unwrap()),
         author: text_of(json, "author").parse().unwrap(),

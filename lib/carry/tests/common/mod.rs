@@ -84,6 +84,7 @@ pub fn packet(to: u8, number: u8, nice: u8, bodies: &[Vec<u8>]) -> Packet {
         }),
         salt: [number; 16],
         time: 1_700_000_000,
+        forwarded: None,
         reply: None,
         wants: Wants::default(),
         author: north.id(),

@@ -87,6 +87,7 @@ fn envelope(to: &KnownNode, nice: u8) -> Vec<u8> {
         }),
         salt: [nice; 16],
         time: TEN,
+        forwarded: None,
         reply: None,
         wants: Wants::default(),
         author: author.id(),

@@ -233,6 +233,7 @@ impl Sender<'_> {
             },
             salt: self.random_bytes()?,
             time: self.now,
+            forwarded: None,
             reply: way.back.as_ref().map(|back| Box::new(back.route.clone())),
             wants: Wants { receipt: way.receipt, trace: way.trace },
             author: self.secrets.id(),

@@ -58,6 +58,7 @@ fn packet(north: &Actor, south: &Actor) -> (BTreeMap<String, Vec<u8>>, Vec<Strin
         author: north.id(),
         bodies: listed,
         inline: None,
+        forwarded: None,
         reply: None,
     };
     let content = Content::Letter(letter.sign(&north.secrets));

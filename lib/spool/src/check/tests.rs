@@ -66,6 +66,7 @@ fn envelope(to: NodeId, salt: u8, bodies: &[LetterBody]) -> Vec<u8> {
         kind: Kind::File(file),
         salt: [salt; 16],
         time: NOW,
+        forwarded: None,
         reply: None,
         wants: Wants::default(),
         author: author.id(),

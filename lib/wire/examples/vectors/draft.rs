@@ -115,6 +115,7 @@ impl Draft {
             kind: Kind::File(file),
             salt: [0x5a; 16],
             time: 1_700_000_001,
+            forwarded: None,
             reply: None,
             wants: Wants::default(),
             author: node(ALICE).id(),
@@ -164,7 +165,7 @@ impl Draft {
     }
 
     fn letter_map(&self) -> Map {
-        let Letter { to, end, kind, salt, time, reply, wants, author, bodies, inline } = &self.letter;
+        let Letter { to, end, forwarded: _, kind, salt, time, reply, wants, author, bodies, inline } = &self.letter;
         let bodies = bodies.iter().map(|b| {
             list([bytes(b.root.as_bytes()), int(b.size), bytes(b.key.as_bytes()), int(b.len), int(u8::from(b.codec))])
         });

@@ -41,6 +41,7 @@ impl World {
             }),
             salt: [4; 16],
             time: 1_700_000_000,
+            forwarded: None,
             reply: None,
             wants: Wants::default(),
             author: self.alice.id(),
