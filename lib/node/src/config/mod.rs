@@ -14,6 +14,7 @@ mod fields;
 mod handler;
 mod key;
 mod known;
+mod list;
 mod name;
 mod near;
 mod share;
@@ -31,6 +32,7 @@ pub use error::{ConfigError, Fault};
 pub use handler::{Handler, Limits, Retry};
 pub(crate) use key::{KeyFile, SeedText};
 pub use known::{Accept, Keep, KnownNode, Link, Mode, Relaying, Sending};
+pub use list::List;
 pub use name::{check_name, name_from_host};
 pub use near::nearest;
 pub use share::{Patterns, Share};
@@ -56,15 +58,22 @@ pub struct Config {
     /// Bytes that are left free on the spool's file system.
     #[serde(deserialize_with = "fields::size")]
     pub reserve: u64,
+    /// Whether the node is a list, and whose.
+    pub list: Option<List>,
 }
 
 /// All keys of `config.toml`.
-const KEYS: Keys =
-    &[("name", Key::Value), ("spool", Key::Value), ("reserve", Key::Value), ("strangers", Key::NotBuilt)];
+const KEYS: Keys = &[
+    ("name", Key::Value),
+    ("spool", Key::Value),
+    ("reserve", Key::Value),
+    ("list", Key::Table(list::KEYS)),
+    ("strangers", Key::NotBuilt),
+];
 
 impl Default for Config {
     fn default() -> Self {
-        Config { name: None, spool: None, reserve: RESERVE }
+        Config { name: None, spool: None, reserve: RESERVE, list: None }
     }
 }
 

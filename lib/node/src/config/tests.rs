@@ -26,14 +26,37 @@ fn complaint(rest: &str) -> String {
 #[test]
 fn an_empty_config_has_all_defaults() {
     let config = Config::parse(Path::new("config.toml"), "").unwrap();
-    assert_eq!(config, Config { name: None, spool: None, reserve: 16 << 20 });
+    assert_eq!(config, Config { name: None, spool: None, reserve: 16 << 20, list: None });
 }
 
 #[test]
 fn a_full_config_is_understood() {
     let text = "name = \"north\"\nspool = \"/srv/spool\"\nreserve = \"64 MiB\"\n";
     let config = Config::parse(Path::new("config.toml"), text).unwrap();
-    assert_eq!(config, Config { name: Some("north".into()), spool: Some("/srv/spool".into()), reserve: 64 << 20 });
+    let list = None;
+    assert_eq!(
+        config,
+        Config { name: Some("north".into()), spool: Some("/srv/spool".into()), reserve: 64 << 20, list }
+    );
+}
+
+#[test]
+fn a_list_names_its_subscribers_and_who_may_write_to_it() {
+    let list = |text: &str| Config::parse(Path::new("config.toml"), &format!("[list]\n{text}\n"));
+    let of = |text: &str| list(text).unwrap().list.unwrap();
+    let open = List { subscribers: vec!["east".into(), "south".into()], from: Askers::Anybody };
+    assert_eq!(of("subscribers = [\"south\", \"east\", \"south\"]"), open);
+    assert_eq!(of("subscribers = []\nfrom = [\"north\"]").from, Askers::These(vec!["north".into()]));
+    assert_eq!(of("subscribers = []\nfrom = false").from, Askers::Nobody);
+    for (text, said) in [
+        ("", "config.toml:1:1: missing field `subscribers`"),
+        ("subscribers = [\"a b\"]", "config.toml:2:15: list.subscribers: "),
+        ("subscribers = []\nfrom = \"north\"", "config.toml:3:8: list.from: "),
+        ("subscriber = []", "config.toml:2:1: list.subscriber: unknown key; did you mean \"subscribers\"?"),
+    ] {
+        let error = list(text).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
 }
 
 #[test]
