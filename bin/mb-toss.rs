@@ -52,7 +52,7 @@ struct Args {
     #[arg(short = '0', long = "null")]
     nul: bool,
 
-    /// One JSON object for each delivery: packet, from, path, area, re
+    /// One JSON object for each delivery: packet, from, path, area, re, author
     #[arg(long)]
     json: bool,
 
@@ -131,6 +131,9 @@ fn toss(
         Event::Delivered(delivered) => {
             count += 1;
             say(program, delivered, as_json);
+            if let Delivered { packet, author, writer: Some(writer), .. } = delivered {
+                program.detail(format_args!("{packet}: by {writer}, sent on by {author}"));
+            }
         }
         Event::Ran { packet, author, area, handle, tries } => {
             count += 1;
@@ -186,6 +189,9 @@ fn say(program: &mut Program, delivered: &Delivered, as_json: bool) {
         }
         if let Some(re) = &delivered.re {
             object["re"] = json!(re.to_string());
+        }
+        if let Some(writer) = &delivered.writer {
+            object["author"] = json!(writer);
         }
         program.json(&object);
     } else {

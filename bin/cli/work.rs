@@ -58,6 +58,7 @@ impl Program {
             spool_path: &spool_path,
             nodes: home,
             secrets,
+            list: home.config().list.as_ref(),
             keys: &keys,
             area_secrets: &area_secrets,
             open: &real::open_folder,

@@ -156,8 +156,18 @@ impl World {
         let node = &net.nodes[at];
         let (own, keys, area_secrets) = (node.address.id, &node.keys, &AreaSecrets::default());
         let rules = Arc::default();
-        let known =
-            Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: net, keys, area_secrets, rules, now: 0 };
+        let known = Known {
+            own,
+            today: TODAY,
+            is_doubted: false,
+            floor: 0,
+            nodes: net,
+            list: None,
+            keys,
+            area_secrets,
+            rules,
+            now: 0,
+        };
         for packet in mem::take(&mut places[at].rx) {
             let sent = &letters[packet.letter];
             let accepted = match decide(packet_id(&packet.envelope), &packet.envelope, &known) {

@@ -161,6 +161,9 @@ pub struct LetterView {
     pub id: String,
     /// Who wrote it; only a claim where that node is not known.
     pub author: NodeView,
+    /// Of what a list has sent on, and is verified: who wrote it. The author is the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writer: Option<NodeView>,
     /// What it says, if it could be verified.
     pub content: Option<ContentView>,
 }
@@ -368,7 +371,8 @@ impl View {
             }
         };
         let author = NodeView::new(&signed.author(), reader.nodes);
-        let letter = view.letter.insert(LetterView { id: signed.id().to_string(), author, content: None });
+        let letter =
+            view.letter.insert(LetterView { id: signed.id().to_string(), author, writer: None, content: None });
         // A letter to an area brings what verifies it.
         let known = reader.nodes.node(&signed.author()).map(|author| author.card.identity);
         let Some(identity) = signed.card()?.map(|card| card.identity).or(known) else {
@@ -376,6 +380,7 @@ impl View {
             return Ok(None);
         };
         let (_, verified) = signed.verify(&identity, frame)?;
+        letter.writer = verified.forwarded.as_ref().map(|_| NodeView::new(&verified.writer(), reader.nodes));
         letter.content = Some(ContentView::new(&verified));
         if let (Some(area), LetterReader::Area(posted)) = (&mut view.area, &verified.to) {
             area.re = posted.re.map(|message| message.to_string());
@@ -468,6 +473,9 @@ impl OpenedView {
         let Some(letter) = &self.letter else { return };
         lines.put("letter", &letter.id);
         lines.put("author", letter.author.text());
+        if let Some(writer) = &letter.writer {
+            lines.put("by", format!("{}, sent on by {}", writer.text(), letter.author.text()));
+        }
         let Some(content) = &letter.content else { return };
         lines.put("kind", content.kind);
         lines.put("written", &content.time);

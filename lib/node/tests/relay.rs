@@ -159,8 +159,18 @@ impl Net {
     fn decide(&self, at: usize, file: &[u8]) -> Decision<'_> {
         let (own, keys, area_secrets) = (self.id(at), &self.actors[at].keys, &self.area_secrets);
         let rules = Arc::default();
-        let known =
-            Known { own, today: TODAY, is_doubted: false, floor: 0, nodes: self, keys, area_secrets, rules, now: 0 };
+        let known = Known {
+            own,
+            today: TODAY,
+            is_doubted: false,
+            floor: 0,
+            nodes: self,
+            list: None,
+            keys,
+            area_secrets,
+            rules,
+            now: 0,
+        };
         decide(packet_id(file), file, &known)
     }
 }

@@ -9,6 +9,7 @@ use mb_wire::hash::Digest;
 use mb_wire::id::{LetterId, Mark, NodeId, SlotTag};
 use mb_wire::key::NodeSecrets;
 use mb_wire::letter::{FileMeta, Kind, Letter, LetterBody, Wants};
+use mb_wire::list::Forwarded;
 use mb_wire::reply::{Awaited, ReplyRoute};
 use mb_wire::route::{Route, RouteError, Terms};
 use mb_wire::trace::Trace;
@@ -36,6 +37,14 @@ pub struct Addressed {
     pub roads: Option<Roads>,
     /// Of a request: until which day an answer to it may come, and what is done with that.
     pub asked: Option<(u32, LetterId, Asked)>,
+}
+
+/// What letters are made of, whomever they are for.
+pub(super) enum Matter<'a> {
+    /// An input.
+    Input(&'a Source),
+    /// What its author has written to a list, and the proof of that.
+    SentOn(&'a Letter, &'a Forwarded),
 }
 
 /// The way back of one onion.
@@ -77,6 +86,12 @@ pub struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// Makes it end on that day, if it does not before.
+    pub(super) fn end_by(&mut self, end: u32) {
+        self.end = self.end.min(end);
+        self.others.iter_mut().for_each(|other| other.end_by(end));
+    }
+
     /// The route, where relays are between. The same each time.
     fn route<'s>(&self, secrets: &'s NodeSecrets) -> Result<Option<Route<'s>>, RouteError> {
         match self.hops.len() {
@@ -198,7 +213,7 @@ impl Sender<'_> {
     /// One envelope for each recipient, in order.
     pub(super) fn letters(
         &self,
-        source: &Source,
+        matter: &Matter,
         ways: &[Way],
         options: &Options,
         packed: &Packed,
@@ -210,14 +225,14 @@ impl Sender<'_> {
                 Packed::Bodies(copies) if is_shared => &copies[number / MOST_SHARING][..],
                 Packed::Bodies(copies) => &copies[number][..],
             };
-            self.letter(source, way, options, packed, bodies)
+            self.letter(matter, way, options, packed, bodies)
         };
         ways.iter().enumerate().map(seal).collect()
     }
 
     fn letter(
         &self,
-        source: &Source,
+        matter: &Matter,
         way: &Way,
         options: &Options,
         packed: &Packed,
@@ -226,14 +241,20 @@ impl Sender<'_> {
         let letter = Letter {
             to: way.to.node.id().into(),
             end: way.end,
-            kind: match &options.errand {
-                Errand::Files(re) => Kind::File(FileMeta { re: *re, ..self.meta(source, way.to)? }),
-                Errand::Exec(exec) => Kind::Exec(exec.clone()),
-                Errand::Request(request, _) => Kind::Request(request.clone()),
+            forwarded: match matter {
+                Matter::Input(_) => None,
+                Matter::SentOn(_, forwarded) => Some(Box::new(Forwarded::clone(forwarded))),
+            },
+            kind: match (matter, &options.errand) {
+                (Matter::SentOn(letter, _), _) => letter.kind.clone(),
+                (Matter::Input(source), Errand::Files(re)) => {
+                    Kind::File(FileMeta { re: *re, ..self.meta(source, way.to)? })
+                }
+                (_, Errand::Exec(exec)) => Kind::Exec(exec.clone()),
+                (_, Errand::Request(request, _)) => Kind::Request(request.clone()),
             },
             salt: self.random_bytes()?,
             time: self.now,
-            forwarded: None,
             reply: way.back.as_ref().map(|back| Box::new(back.route.clone())),
             wants: Wants { receipt: way.receipt, trace: way.trace },
             author: self.secrets.id(),
@@ -243,7 +264,11 @@ impl Sender<'_> {
                 Packed::Bodies(_) => None,
             },
         };
-        let large = |cause| SendError::Large { path: source.path.clone(), cause };
+        let path = || match matter {
+            Matter::Input(source) => source.path.clone(),
+            Matter::SentOn(..) => "letter to a list".into(),
+        };
+        let large = |cause| SendError::Large { path: path(), cause };
         let (envelope, record) = self.wrap(&letter, way, bodies).map_err(large)?;
         let road = |other: &Way| {
             let (envelope, record) = self.wrap(&letter, other, bodies)?;

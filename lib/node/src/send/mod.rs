@@ -31,7 +31,7 @@ use mb_wire::path::PathError;
 use mb_wire::route::RouteError;
 
 use crate::config::{KnownArea, KnownNode};
-use letter::Back;
+use letter::{Back, Matter};
 
 /// Where the parts of a payload go: inline or into bodies.
 mod pack;
@@ -39,11 +39,14 @@ mod pack;
 mod letter;
 /// Opening what is to be sent.
 mod source;
+/// What a list sends on.
+mod on;
 /// A folder as a stream.
 mod folder;
 /// What is open already.
 mod opened;
 
+pub use on::SentOn;
 pub use opened::{Chosen, Opened, What};
 pub use pack::Compress;
 pub use source::Input;
@@ -375,7 +378,7 @@ impl Sender<'_> {
         let mut source = source::open(input, options, false)?;
         let Some(payload) = source.read_small()? else { return Ok(None) };
         let ways = self.ways(std::slice::from_ref(to), options)?;
-        let letters = self.letters(&source, &ways, options, &pack::Packed::Inline(payload))?;
+        let letters = self.letters(&Matter::Input(&source), &ways, options, &pack::Packed::Inline(payload))?;
         self.check_room(0, options)?;
         let mut barrier = Barrier::new();
         self.note_way(&letters[0], packet_id(&letters[0].envelope), run, &mut barrier)?;
@@ -407,7 +410,8 @@ impl Sender<'_> {
             Ok(Some((number, source, ways, packed)))
         };
         let work = |(number, mut source, ways, packed): Job, _: &mut Vec<u8>| {
-            for (place, letter) in (number * to.len()..).zip(self.letters(&source, &ways, options, &packed)?) {
+            let letters = self.letters(&Matter::Input(&source), &ways, options, &packed)?;
+            for (place, letter) in (number * to.len()..).zip(letters) {
                 let packet = batch.add(letter.to, &letter.envelope, run.dir(), &letter.bodies)?;
                 self.note_way(&letter, packet, run, &mut lock(&noted))?;
                 lock(&packets)[place] = packet;

@@ -79,7 +79,7 @@ pub(super) enum Fate {
     Talks(Talk),
     /// It is the same message as another packet of this batch, which goes on.
     Twin,
-    /// It asks for something, which is looked for when everything staged is through.
+    /// It asks for something, which is looked for when everything staged is through; or it goes on from a list then.
     Asked,
     /// It is processed now.
     Done,
@@ -192,6 +192,7 @@ impl<'a> Batch<'_, 'a> {
             is_doubted: self.today.doubt.is_some(),
             floor: seen::floor(self.tosser.spool)?,
             nodes: self.tosser.nodes,
+            list: self.tosser.list,
             keys: self.tosser.keys,
             area_secrets: self.tosser.area_secrets,
             rules: self.rules.clone(),
@@ -269,6 +270,8 @@ impl<'a> Batch<'_, 'a> {
                 How::Run(_) if self.scope.no_exec => Ok(Fate::Left),
                 How::Run(handler) => self.ready_to_run(accepted, deliver, handler, stage, threads),
                 How::Answer(_) => request::look_up(deliver, stage),
+                How::SendOn(_) if self.scope.no_file || self.scope.no_relay => Ok(Fate::Left),
+                How::SendOn(_) => self.ready_to_send_on(accepted, deliver, stage, threads),
                 // Only what is for an area is kept.
                 How::Keep => Ok(Fate::Left),
             },
@@ -530,7 +533,8 @@ impl<'a> Batch<'_, 'a> {
                 let area = accepted.task.area().map(|area| area.name.clone());
                 let (packet, author) = (item.packet, deliver.author.name.clone());
                 let re = deliver.letter.kind.as_file().and_then(|file| file.re);
-                let delivered = Delivered { packet, author, path, area, re };
+                let writer = self.writer_of(deliver);
+                let delivered = Delivered { packet, author, writer, path, area, re };
                 let missing = if let Fate::Waits(missing) = &item.fate { missing.clone() } else { Vec::new() };
                 told.push((delivered, missing));
             }
@@ -544,6 +548,11 @@ impl<'a> Batch<'_, 'a> {
             }
         }
         Ok(())
+    }
+
+    fn writer_of(&self, deliver: &Deliver) -> Option<String> {
+        let writer = deliver.letter.forwarded.as_ref().map(|_| deliver.letter.writer())?;
+        Some(self.tosser.nodes.node(&writer).map_or_else(|| writer.to_string(), |node| node.name.clone()))
     }
 
     /// What becomes of the packet in the end. The input goes last; what is known of a try that ended badly after it, since nothing else

@@ -261,7 +261,7 @@ fn command_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Deliver<'a>, &'a Handle
     let deliver = item.accepted.as_deref()?.task.letter()?;
     match deliver.how {
         How::Run(handler) => Some((deliver, handler)),
-        How::Place | How::Keep | How::Answer(_) => None,
+        How::Place | How::Keep | How::Answer(_) | How::SendOn(_) => None,
     }
 }
 

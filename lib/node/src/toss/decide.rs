@@ -16,6 +16,7 @@ use mb_wire::hash::Digest;
 use mb_wire::id::{AreaId, LetterId, Mark, MsgHash, NodeId, PacketId, SlotTag};
 use mb_wire::key::{ExchangeSecret, NodeSecrets};
 use mb_wire::letter::{ExecMeta, Form, Frame, Kind, Letter, LetterError};
+use mb_wire::list::Forwarded;
 use mb_wire::reply::{ReplyError, ReplyRoute, Returned};
 use mb_wire::report::{Report, ReportError};
 use mb_wire::route::{Here, Onward, RouteError, Routed, Step, Veils};
@@ -23,7 +24,7 @@ use mb_wire::statement::{Statement, StatementError};
 use mb_wire::trace::{Trace, TraceError};
 
 use super::request::{is_in_a_share, shown};
-use crate::config::{Accept, Handler, Keep, KnownArea, KnownNode, Share};
+use crate::config::{Accept, Handler, Keep, KnownArea, KnownNode, List, Share};
 use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
 use crate::rules::{Rules, Verdict};
@@ -41,6 +42,8 @@ pub struct Known<'a> {
     pub floor: u32,
     /// The known nodes.
     pub nodes: &'a dyn Nodes,
+    /// If this node is a list: whose.
+    pub list: Option<&'a List>,
     /// This node's exchange keys.
     pub keys: &'a ExchangeKeys,
     /// The secrets of areas.
@@ -207,6 +210,8 @@ pub struct Deliver<'a> {
     /// Of one that came by relays in the open: the trace of its path, which holds and leads here, or is empty if its author wants
     /// none.
     pub trace: Option<Trace>,
+    /// At a list: the letter as its author signed it.
+    pub forwarded: Option<Box<Forwarded>>,
 }
 
 impl Deliver<'_> {
@@ -227,6 +232,8 @@ pub enum How<'a> {
     Run(&'a Handler),
     /// Something in one of these is sent back.
     Answer(&'a [Share]),
+    /// It goes on to the subscribers of this list, which we are.
+    SendOn(&'a List),
 }
 
 /// A packet that may go on.
@@ -501,6 +508,18 @@ pub enum Refusal {
         /// Why not.
         why: String,
     },
+    /// The author may not write to the list.
+    #[error("{0} may not write to this list ([list] from)")]
+    NotToList(String),
+    /// A list cannot send it on.
+    #[error("a list cannot send it on: {0}")]
+    NotSentOn(String),
+    /// The same, but perhaps it can later.
+    #[error("could not be sent on: {0}")]
+    NotSentOnNow(String),
+    /// A subscriber of the list is not known.
+    #[error("its list ([list] in config.toml) names {0}, which is not known here")]
+    UnknownListed(String),
     /// Bodies are missing, and no more of this neighbour may wait.
     #[error("bodies are missing, and {0} has as much waiting as it may ([link])")]
     TooMuchWaiting(String),
@@ -545,7 +564,7 @@ impl Refusal {
             Refusal::NoNeighbour(_) | Refusal::NoRelayFrom(_) | Refusal::NoRelayTo(_) | Refusal::NoFiles(_) => {
                 Class::Refused
             }
-            Refusal::Handler { .. } | Refusal::NoRequests(_) => Class::Refused,
+            Refusal::Handler { .. } | Refusal::NoRequests(_) | Refusal::NotToList(_) => Class::Refused,
             Refusal::NotShared { .. } | Refusal::TooMuchAsked { .. } => Class::Refused,
             Refusal::DoubtedDate { .. }
             | Refusal::TooMuchWaiting(_)
@@ -555,6 +574,8 @@ impl Refusal {
             | Refusal::FolderFull { .. }
             | Refusal::NoAnswer { .. }
             | Refusal::UnknownSubscriber { .. }
+            | Refusal::NotSentOnNow(_)
+            | Refusal::UnknownListed(_)
             | Refusal::NoRoom { .. } => Class::Later,
             _ => Class::Data,
         }
@@ -570,6 +591,8 @@ impl Refusal {
             Refusal::UnknownWriter { .. } => {
                 Some("mb-node add its card, or allow_unknown = true in the area's file; then mb-toss --retry")
             }
+            Refusal::UnknownListed(_) => Some("mb-node add it, or take it out of the list"),
+            Refusal::NotToList(_) => Some("if it may: change [list] from, then mb-toss --retry"),
             Refusal::UnknownSubscriber { .. } => Some("mb-node add it, or mb-area unsubscribe it"),
             Refusal::Handler { of_area: true, .. } => Some("allow it in the area's file, then mb-toss --retry"),
             Refusal::Handler { .. } | Refusal::NoRequests(_) => {
@@ -679,6 +702,7 @@ fn deliver<'a>(
 ) -> Result<Deliver<'a>, Refusal> {
     let Here { letter: signed, frame, trace, veils } = here;
     let author = known.nodes.node(&signed.author()).ok_or(Refusal::UnknownAuthor(signed.author()))?;
+    let forwarded = known.list.map(|_| Box::new(Forwarded::new(&author.card, signed.clone())));
     let (id, mut letter) = signed.verify(&author.card.identity, frame)?;
     // An onion leaves no way back but the one that lies in its letter; what went by one that does not end would stay for ever.
     let reply = letter.reply.take().filter(|reply| veils.is_some() && !is_too_far(reply.end, known.today));
@@ -691,7 +715,13 @@ fn deliver<'a>(
             return Err(RouteError::from(TraceError::Other).into());
         }
     }
-    let how = how(&letter.kind, author)?;
+    let how = match known.list {
+        // What another list has sent on does not go round.
+        Some(list) if letter.kind.as_file().is_some() && letter.forwarded.is_none() => {
+            how_listed(list, author, veils.is_some())?
+        }
+        _ => how(&letter.kind, author)?,
+    };
     let (inbox, author) =
         (Inbox { name: &author.name, accept: &author.accept }, Author::new(author.id(), Some(author)));
     let is_relayed = from.id() != letter.author && veils.is_none();
@@ -699,7 +729,7 @@ fn deliver<'a>(
         true => Some(trace),
         false => is_relayed.then(Trace::default),
     };
-    Ok(Deliver { id, letter, author, inbox, how, veils, trace })
+    Ok(Deliver { id, letter, author, inbox, how, veils, trace, forwarded })
 }
 
 /// What is checked of an area's message before anything is marked, stored or passed on: that whoever signed it may write there, and, if
@@ -737,7 +767,8 @@ fn post<'a>(message: Box<AreaMessage>, known: &Known<'a>) -> Result<Post<'a>, Re
         Ok(How::Place | How::Run(_)) if is_ours => Reading::No,
         Ok(how) => {
             let inbox = Inbox { name: &area.name, accept: &area.accept };
-            Reading::Deliver(Box::new(Deliver { id, letter, author, inbox, how, veils: None, trace: None }))
+            let deliver = Deliver { id, letter, author, inbox, how, veils: None, trace: None, forwarded: None };
+            Reading::Deliver(Box::new(deliver))
         }
         Err(_) if is_ours => Reading::No,
         Err(refusal) => Reading::Refuse(refusal),
@@ -783,6 +814,17 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
         Kind::Request(_) if author.shares.is_empty() => Err(Refusal::NoRequests(author.name.clone())),
         Kind::Request(request) if is_in_a_share(&author.shares, &request.path) => Ok(How::Answer(&author.shares)),
         Kind::Request(request) => Err(Refusal::NotShared { author: author.name.clone(), path: shown(&request.path) }),
+    }
+}
+
+/// What becomes of a file that is written to a list.
+fn how_listed<'a>(list: &'a List, author: &KnownNode, is_onion: bool) -> Result<How<'a>, Refusal> {
+    match () {
+        () if !list.from.has(&author.name) => Err(Refusal::NotToList(author.name.clone())),
+        () if !author.accept.files => Err(Refusal::NoFiles(author.name.clone())),
+        // Its bodies have other names outside of it, and it may bring a way back that is for one answer.
+        () if is_onion => Err(Refusal::NotSentOn("it came as an onion".into())),
+        () => Ok(How::SendOn(list)),
     }
 }
 

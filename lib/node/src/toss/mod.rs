@@ -25,6 +25,7 @@ use mb_wire::id::{LetterId, NodeId, PacketId};
 use mb_wire::key::NodeSecrets;
 use mb_wire::report::{Reason, Receipt};
 
+use crate::config::List;
 use crate::exec::Runner;
 use crate::home::AreaSecrets;
 use crate::keys::ExchangeKeys;
@@ -49,6 +50,8 @@ pub(crate) mod answer;
 mod reply;
 /// What somebody asks for.
 mod request;
+/// What is written to a list.
+mod list;
 /// A letter that answers a letter.
 mod send_back;
 /// Packets of ours that nobody came for.
@@ -83,6 +86,8 @@ pub struct Tosser<'a> {
     pub nodes: &'a dyn Nodes,
     /// Who signs what goes on.
     pub secrets: &'a NodeSecrets,
+    /// If this node is a list: whose.
+    pub list: Option<&'a List>,
     /// The node's exchange keys.
     pub keys: &'a ExchangeKeys,
     /// The secrets of areas.
@@ -229,6 +234,8 @@ pub struct Delivered {
     pub packet: PacketId,
     /// The author's local name.
     pub author: String,
+    /// Of what a list has sent on: our name for who wrote it, or its id. The author is the list.
+    pub writer: Option<String>,
     /// Where it lies now, absolute.
     pub path: PathBuf,
     /// Our name for the area to which it was written.

@@ -76,7 +76,7 @@ impl<'a> Batch<'_, 'a> {
                 How::Run(_) if self.scope.no_exec => Ok(Fate::Left),
                 How::Place => self.stage_letter(accepted, deliver, stage, threads),
                 How::Run(handler) => self.ready_to_run(accepted, deliver, handler, stage, threads),
-                How::Keep | How::Answer(_) => Ok(Fate::Done),
+                How::Keep | How::Answer(_) | How::SendOn(_) => Ok(Fate::Done),
             },
         };
         // Whatever is wrong with it here, others get it.
@@ -257,7 +257,7 @@ impl<'a> Batch<'_, 'a> {
 }
 
 /// Relays cannot open what they hand on: that all of it is what the head says they check by its names.
-fn verify_bodies(accepted: &Accepted, files: &[FileRef], threads: usize) -> Result<(), PayloadError> {
+pub(super) fn verify_bodies(accepted: &Accepted, files: &[FileRef], threads: usize) -> Result<(), PayloadError> {
     for (number, (body, file)) in accepted.bodies.iter().zip(files).enumerate() {
         if !is_body(file, body, threads)? {
             return Err(Refusal::Body { number, what: "is not what its name says".into() }.into());

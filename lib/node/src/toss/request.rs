@@ -1,4 +1,4 @@
-//! Requests: what somebody asks for is found, and sent back. One after another; each is marked as answered when its answer is durable,
+//! Requests: what somebody asks for is found, and sent back; and with them what a list sends on. One after another; each is marked as answered when its answer is durable,
 //! and the inputs go last.
 
 use mb_spool::barrier::Barrier;
@@ -9,6 +9,7 @@ use mb_wire::letter::Kind;
 
 use super::apply::{Batch, Fate, Item};
 use super::decide::{Accepted, Deliver, How, Refusal, Task};
+use super::list::SentTo;
 use super::payload::PayloadError;
 use super::send_back::SendBackError;
 use super::stage::Stage;
@@ -17,10 +18,12 @@ use crate::config::Share;
 use crate::send::SendError;
 use crate::share::{self, ShareError};
 
-/// What came of a request.
-enum Outcome {
+/// What came of a request, or of a letter to a list.
+enum Outcome<'a> {
     /// This packet was sent.
     Sent(PacketId),
+    /// These were sent to the subscribers of a list.
+    SentOn(SentTo<'a>),
     /// It was answered before.
     Before,
     /// The user stopped it.
@@ -41,14 +44,26 @@ impl<'a> Batch<'_, 'a> {
         for mut item in asked {
             let Some(accepted) = &item.accepted else { continue };
             let Task::Deliver(deliver) = &accepted.task else { continue };
-            item.fate = match self.answer_request(accepted, deliver, stage) {
+            let outcome = match deliver.how {
+                How::SendOn(list) => {
+                    let sent = self.send_on(accepted, deliver, list, stage);
+                    sent.map(|sent| sent.map_or(Outcome::Stopped, Outcome::SentOn))
+                }
+                _ => self.answer_request(accepted, deliver, stage),
+            };
+            item.fate = match outcome {
                 Ok(Outcome::Stopped) => Fate::Left,
                 Ok(outcome) => {
                     let day = stage.day(deliver.letter.end)?;
                     mark.settle(&day, &deliver.id, self.run)?;
                     barrier.dir(&day);
-                    if let Outcome::Sent(became) = outcome {
-                        tell(Event::Answered { packet: item.packet, to: &deliver.author.name, became });
+                    let packet = item.packet;
+                    match outcome {
+                        Outcome::Sent(became) => tell(Event::Answered { packet, to: &deliver.author.name, became }),
+                        Outcome::SentOn(sent) => sent
+                            .into_iter()
+                            .for_each(|(node, became)| tell(Event::Relayed { packet, next: &node.name, became })),
+                        Outcome::Before | Outcome::Stopped => {}
                     }
                     Fate::Done
                 }
@@ -61,7 +76,12 @@ impl<'a> Batch<'_, 'a> {
         barrier.wait()
     }
 
-    fn answer_request(&self, accepted: &Accepted, deliver: &Deliver, stage: &Stage) -> Result<Outcome, PayloadError> {
+    fn answer_request(
+        &self,
+        accepted: &Accepted,
+        deliver: &Deliver,
+        stage: &Stage,
+    ) -> Result<Outcome<'a>, PayloadError> {
         let Deliver { id, letter, author, .. } = deliver;
         let (Kind::Request(request), How::Answer(shares)) = (&letter.kind, deliver.how) else {
             return Ok(Outcome::Stopped);

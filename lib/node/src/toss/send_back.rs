@@ -1,4 +1,4 @@
-//! Send back: a file letter that answers a letter, by the author's own roads. Once for each letter: the record is part of the same
+//! Send back: a file letter that answers a letter, by the author's own roads; and what sends letters while tossing. Once for each letter: the record is part of the same
 //! durable step as the answer.
 
 use mb_spool::durable;
@@ -38,7 +38,7 @@ fn key(re: &LetterId) -> String {
 impl Tosser<'_> {
     /// The packet that answers letter `re`, if it was sent.
     pub(super) fn sent_back(&self, re: &LetterId) -> durable::Result<Option<PacketId>> {
-        let record = once::read(self.spool, &record_name(&key(re), [""].into_iter()))?;
+        let record = once::read(self.spool, &self.record_of(&key(re)))?;
         Ok(record.and_then(|record| record.packets.first().copied()))
     }
 
@@ -55,38 +55,62 @@ impl Tosser<'_> {
         if let Some(packet) = self.sent_back(re)? {
             return Ok(packet);
         }
+        let (run, recipient) = (self.fresh_run()?, self.recipient(to)?);
+        let options = Options { name, ..self.options(Errand::Files(Some(*re)), Some(key(re))) };
+        let sent = self.sender(to, today).send(&[input], &[recipient], &options, &run)?;
+        Ok(sent[0])
+    }
+
+    /// The name of the record of what was sent under a key of ours.
+    pub(super) fn record_of(&self, key: &str) -> String {
+        record_name(key, [""].into_iter())
+    }
+
+    /// Whether something was sent with this record.
+    pub(super) fn is_recorded(&self, record: &str) -> durable::Result<bool> {
+        Ok(once::read(self.spool, record)?.is_some())
+    }
+
+    /// One more run.
+    pub(super) fn fresh_run(&self) -> Result<Run, SendBackError> {
         let mut run_name = [0; 16];
         (self.random)(&mut run_name).map_err(SendError::Random)?;
-        let run = Run::start(self.spool, run_name)?;
+        Ok(Run::start(self.spool, run_name)?)
+    }
+
+    /// A node, by its own roads.
+    pub(super) fn recipient<'n>(&'n self, to: &'n KnownNode) -> Result<Recipient<'n>, SendBackError> {
         let own = self.spool.own();
         let unknown = |word: &str| HomeError::UnknownNode { word: word.into(), near: None };
         let find = |word: &str| self.nodes.named(word).ok_or_else(|| unknown(word));
         let ways = roads(own, to, find).map_err(|error| SendBackError::Way(to.name.clone(), error))?;
         let mut ways = ways.into_iter();
         let via = ways.next().unwrap_or_default();
-        let recipient =
-            Recipient { node: to, via, others: ways.collect(), words: String::new(), place: Place::Keep, area: None };
-        let sender = Sender {
+        Ok(Recipient { node: to, via, others: ways.collect(), words: String::new(), place: Place::Keep, area: None })
+    }
+
+    /// What sends, to `to` or to others.
+    pub(super) fn sender<'n>(&'n self, to: &'n KnownNode, today: u32) -> Sender<'n> {
+        Sender {
             spool: self.spool,
             secrets: self.secrets,
-            itself: self.nodes.node(&own).unwrap_or(to),
+            itself: self.nodes.node(&self.spool.own()).unwrap_or(to),
             random: self.random,
             now: self.now,
             today,
             stop: self.stop,
             progress: &|_| {},
-        };
-        let sent = sender.send(&[input], &[recipient], &Options { name, ..self.answering(re) }, &run)?;
-        Ok(sent[0])
+        }
     }
 
-    fn answering(&self, re: &LetterId) -> Options {
+    /// How to send, with nothing but defaults.
+    pub(super) fn options(&self, errand: Errand, once: Option<String>) -> Options {
         Options {
-            errand: Errand::Files(Some(*re)),
+            errand,
             nice: None,
             ttl: None,
             name: None,
-            once: Some(key(re)),
+            once,
             private: false,
             pad: false,
             receipt: false,

@@ -168,7 +168,8 @@ impl Stage<'_> {
     /// The path that the letter names; of an answer that we have asked for, the one that we want.
     fn wanted_path(&self, deliver: &Deliver, meta: &FileMeta) -> durable::Result<Vec<u8>> {
         let asked = match (&meta.re, &deliver.letter.to) {
-            (Some(re), Reader::Node(_)) => asked::find(self.spool, re)?,
+            // Of what a list sends on somebody else says what it answers.
+            (Some(re), Reader::Node(_)) if deliver.letter.forwarded.is_none() => asked::find(self.spool, re)?,
             _ => None,
         };
         let place =

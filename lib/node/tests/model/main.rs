@@ -17,6 +17,8 @@ mod partial;
 mod network;
 /// Letters that ask for something.
 mod request;
+/// Lists.
+mod list;
 
 use mb_node::config::KnownArea;
 use mb_node::home::AreaSecrets;
@@ -26,7 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mb_node::config::KnownNode;
+use mb_node::config::{KnownNode, List};
 use mb_node::exec::{Runner, System};
 use mb_node::keys::ExchangeKeys;
 use mb_node::send::{Compress, Errand, Input, Onion, Options, Place, Recipient, SendError, Sender, Sent};
@@ -177,6 +179,17 @@ fn toss_running(
     random: &Stream,
     (runner, areas): (&dyn Runner, &Areas),
 ) -> durable::Result<Vec<PathBuf>> {
+    toss_as(world, south, known, random, (runner, areas, None))
+}
+
+/// The same; with these, south may be a list.
+fn toss_as(
+    world: &World,
+    south: &Actor,
+    known: &[&KnownNode],
+    random: &Stream,
+    (runner, areas, list): (&dyn Runner, &Areas, Option<&List>),
+) -> durable::Result<Vec<PathBuf>> {
     let spool = Spool::new(world.root(SPOOL), south.id());
     let (keys, stop) = (south.keys(), AtomicBool::new(false));
     let nodes = Acquaintances([&[&south.known], known].concat(), areas);
@@ -186,6 +199,7 @@ fn toss_running(
         spool_path: Path::new("/0"),
         nodes: &nodes,
         secrets: &south.secrets,
+        list,
         keys: &keys,
         area_secrets: &areas.secrets,
         open: &open,
