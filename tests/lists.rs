@@ -192,6 +192,19 @@ fn a_list_is_reached_by_relays_and_reaches_its_subscribers_by_them() {
     assert!(yard.delivered("b", "club", "file").unwrap() == body);
 }
 
+/// The node behind a list can still ask others for files.
+#[test]
+fn what_a_list_has_asked_for_is_its_own() {
+    let yard = club("");
+    let shared = yard.world.make_dir("pub");
+    yard.world.write("pub/may.pdf", b"what happened in May");
+    yard.set("north", "club", &format!("[[share]]\nfolder = {shared:?}"));
+    yard.node("club").run(["mb-send", "-t", "north", "-r", "may.pdf"]).ok();
+    yard.round(&["club", "north", "club"]);
+    assert_eq!(yard.delivered("club", "north", "may.pdf").unwrap(), b"what happened in May");
+    assert_eq!(yard.tx("club", "a"), [""; 0]);
+}
+
 #[test]
 fn files_that_are_left_where_they_are_do_not_go_on() {
     let yard = club("");

@@ -4,8 +4,9 @@ mod world;
 
 use mb_wire::card::{Card, ExchangeKey};
 use mb_wire::cbor;
+use mb_wire::envelope::{BodyName, Content, Wrap, wrap};
 use mb_wire::hash::Digest;
-use mb_wire::id::{AreaId, LetterId};
+use mb_wire::id::{AreaId, LetterId, Root};
 use mb_wire::key::{ExchangeSecret, NodeSecrets};
 use mb_wire::letter::{Bound, Frame, Kind, Letter, LetterError, Posted, Reader, SignedLetter, Wants};
 use mb_wire::list::Forwarded;
@@ -184,6 +185,24 @@ fn a_letter_to_an_area_brings_no_other() {
     let posted = |card: Vec<u8>| Posted { area: AreaId::from_bytes([1; 32]), re: None, card, head: [2; 32] };
     let to_area = |letter: &mut Letter| letter.to = Reader::Area(Box::new(posted(card(&carol()).as_bytes().to_vec())));
     assert_eq!(refused(to_area), "letter of a list is to an area");
+}
+
+/// Both lists of bodies, and those of the prefix.
+#[test]
+fn as_many_bodies_as_a_letter_may_list_fit_twice() {
+    let world = World::new();
+    let body = |number: u32| {
+        let mut body = listed(1, 1 << 30);
+        let mut root = [2; 32];
+        root[..4].copy_from_slice(&number.to_be_bytes());
+        body.root = Root::from_bytes(root);
+        body
+    };
+    let letter = sent_on(&Letter { inline: None, bodies: (0..1024).map(body).collect(), ..to_list() });
+    let bodies: Vec<_> = letter.bodies.iter().map(|b| BodyName { root: b.root, size: b.size }).collect();
+    let (to, content) = (&world.bob_address(), &Content::Letter(letter.sign(&carol())));
+    let wrapping = Wrap { to, end: letter.end, nice: 96, hops: 16, bodies: &bodies, ask: false, content };
+    assert!(world.open(&wrap(&carol(), &wrapping).unwrap()).is_ok());
 }
 
 /// The limits of each hold, and both fit into an envelope.

@@ -716,10 +716,7 @@ fn deliver<'a>(
         }
     }
     let how = match known.list {
-        // What another list has sent on does not go round.
-        Some(list) if letter.kind.as_file().is_some() && letter.forwarded.is_none() => {
-            how_listed(list, author, veils.is_some())?
-        }
+        Some(list) if is_for_all(&letter) => how_listed(list, author, veils.is_some())?,
         _ => how(&letter.kind, author)?,
     };
     let (inbox, author) =
@@ -815,6 +812,12 @@ fn how<'a>(kind: &Kind, author: &'a KnownNode) -> Result<How<'a>, Refusal> {
         Kind::Request(request) if is_in_a_share(&author.shares, &request.path) => Ok(How::Answer(&author.shares)),
         Kind::Request(request) => Err(Refusal::NotShared { author: author.name.clone(), path: shown(&request.path) }),
     }
+}
+
+/// Whether a letter to a list is one to its subscribers: a file, and neither what another list has sent on, which could go round, nor the
+/// answer to a letter of our own.
+fn is_for_all(letter: &Letter) -> bool {
+    letter.forwarded.is_none() && letter.kind.as_file().is_some_and(|file| file.re.is_none())
 }
 
 /// What becomes of a file that is written to a list.
