@@ -310,7 +310,7 @@ fn moderate(
     let own = own_secret(home, area)?.and_then(|secret| secret.post);
     let own = own.ok_or_else(|| ModerateError::NotOurs(area.name.clone()))?;
     let run = program.start_run(&spool)?;
-    let today = day::today(&spool, now)?.day;
+    let today = &day::today(&spool, now)?;
     let moderator =
         Moderator { spool: &spool, secrets: &secrets, nodes: home, rules: &rules, random: &random, now, today };
     moderator.change(area, &own, change, &run)?;

@@ -431,8 +431,8 @@ fn area_recipient<'a>(
         Complaint::new(Class::Refused, line).with_remedy("ask its owner for mb-area card --writer, and mb-area join it")
     };
     let post = writing.secrets.post(&area.id()).ok_or_else(may_not)?;
-    let (read, under) = match area.card.keys {
-        Some(keys) => (keys.read, None),
+    let (read, under, days) = match area.card.keys {
+        Some(keys) => (keys.read, None, None),
         None => {
             let settings = writing.rules.current(&area.id()).ok_or_else(|| {
                 let line = format!("area \"{}\": its settings have not come yet", area.name);
@@ -441,11 +441,11 @@ fn area_recipient<'a>(
             if !settings.posts.contains(&post.public()) {
                 return Err(may_not().into());
             }
-            (settings.read, Some(settings.under))
+            (settings.read, Some(settings.under), settings.days)
         }
     };
     let words = format!("-a {}", words.to_string_lossy());
-    let (node, area) = (home.itself(), Some(Posting { area, post, read, under, re }));
+    let (node, area) = (home.itself(), Some(Posting { area, post, read, under, days, re }));
     Ok(Recipient { node, via: Vec::new(), others: Vec::new(), words, place, area })
 }
 

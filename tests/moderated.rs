@@ -70,6 +70,13 @@ fn its_owner_says_who_writes_and_reads_and_takes_it_back() {
     settle(&graph);
     let file = graph.world.write("c/out/x", "x");
     graph.node("c").command(["mb-send", "-a", AREA]).arg(file).run().fails_with(77, "may not write");
+    // Until it gets another key.
+    let writer = graph.node("a").run(["mb-area", "card", AREA, "--writer"]).ok();
+    graph.node("c").command(["mb-area", "join", AREA]).stdin(writer).run().silent();
+    settle(&graph);
+    graph.post("c", "again", b"z");
+    settle(&graph);
+    assert!(graph.delivered("a").contains(&"again".to_owned()));
     graph.assert_quiet();
 }
 
@@ -124,7 +131,12 @@ fn older_settings_do_not_undo_newer_ones() {
     b.command(["mb-xfer", "--in", "--toss"]).arg(&stick).run().ok();
     assert_eq!(version(b), before.map(|version| version + 2));
     settle(&graph);
-    // A message that lives longer than it may is not carried.
+    // Without another word a message lives as long as it may; one that would live longer is not carried.
+    graph.node("a").run(["mb-area", "set", AREA, "days=20"]).silent();
+    settle(&graph);
+    graph.post("c", "short", b"y");
+    settle(&graph);
+    assert_eq!(graph.delivered("d"), ["short"]);
     let long = graph.world.write("c/out/long", "x");
     graph.node("c").command(["mb-send", "--ttl", "150", "-a", AREA]).arg(long).run().fails_with(77, "lives longer");
     graph.node("b").run(["mb-check"]).silent();

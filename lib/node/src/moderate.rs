@@ -3,11 +3,13 @@
 //! New settings are kept, durably, before anybody hears of them: no version is ever given to two. Then they go to the area's subscribers; who
 //! does not get them asks when the first message comes that was written under them.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use mb_spool::barrier::Barrier;
 use mb_spool::batch::Batch;
 use mb_spool::class::{Class, Failure};
+use mb_spool::day::Today;
 use mb_spool::durable;
 use mb_spool::layout::Spool;
 use mb_spool::rules::{self, Taken};
@@ -21,6 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{KnownArea, KnownNode};
 use crate::rules::Rules;
+use crate::subscribe::askers;
 use crate::toss::Nodes;
 use crate::toss::answer::envelope;
 
@@ -106,7 +109,7 @@ pub struct Moderator<'a> {
     /// Seconds since 1970.
     pub now: u64,
     /// The day to work with.
-    pub today: u32,
+    pub today: &'a Today,
 }
 
 impl Moderator<'_> {
@@ -171,19 +174,23 @@ impl Moderator<'_> {
     fn address(&self, area: &KnownArea, reader: &NodeId) -> Result<Address, ModerateError> {
         let unknown = || ModerateError::Reader { area: area.name.clone(), reader: *reader };
         let node = self.nodes.node(reader).ok_or_else(unknown)?;
-        let key = node.card.exchange_key(self.today).map_err(|cause| ModerateError::Card(node.name.clone(), cause))?;
+        let key =
+            node.card.exchange_key(self.today.day).map_err(|cause| ModerateError::Card(node.name.clone(), cause))?;
         Ok(Address { id: node.id(), exchange: key.public })
     }
 
     fn publish(&self, area: &KnownArea, settings: &Settings, run: &Run) -> durable::Result<()> {
         let content = Content::Statement(settings.as_bytes().to_vec());
-        let subscribers: Vec<&KnownNode> = area.subscribers.iter().filter_map(|name| self.nodes.named(name)).collect();
+        let listed = area.subscribers.iter().filter_map(|name| self.nodes.named(name));
+        let askers = askers(self.spool, self.nodes, area, self.today)?;
+        let all = listed.chain(askers.iter().map(|asker| asker.node));
+        let subscribers: BTreeMap<NodeId, &KnownNode> = all.map(|node| (node.id(), node)).collect();
         if subscribers.is_empty() {
             return Ok(());
         }
         let batch = Batch::new(self.spool, run)?;
-        for node in subscribers.into_iter().filter(|node| node.id() != self.secrets.id()) {
-            if let Some(envelope) = envelope(self.secrets, node, self.today, &content) {
+        for node in subscribers.into_values().filter(|node| node.id() != self.secrets.id()) {
+            if let Some(envelope) = envelope(self.secrets, node, self.today.day, &content) {
                 batch.add_unkept(node.id(), &envelope)?;
             }
         }

@@ -336,7 +336,7 @@ impl Sender<'_> {
         packed: &[PackedBody],
     ) -> Result<Vec<u8>, EnvelopeError> {
         let (card, salt) = (&self.itself.card, *way.salt);
-        let Posting { area, post, ref read, under, re } = *posting;
+        let Posting { area, post, ref read, under, re, .. } = *posting;
         let terms = PostTerms { area: area.id(), post, read, under, card, re, salt };
         let (message, _) = area::post(self.secrets, letter, &terms)?;
         let bodies: Vec<BodyName> = packed.iter().map(|body| name_of(&body.entry)).collect();

@@ -87,6 +87,8 @@ pub struct Posting<'a> {
     pub read: [u8; 32],
     /// In a moderated area: the settings that these are of.
     pub under: Option<Under>,
+    /// Days that a message of the area may live; it lives no longer, unless somebody says so.
+    pub days: Option<u32>,
     /// The message that it answers.
     pub re: Option<MsgHash>,
 }
@@ -462,7 +464,9 @@ impl Sender<'_> {
 
     /// The last day of a packet for `to`.
     fn end(&self, to: &Recipient, options: &Options) -> u32 {
-        self.today.saturating_add(u32::from(options.ttl.unwrap_or(to.node.send.ttl)))
+        let most = to.area.and_then(|posting| posting.days).unwrap_or(u32::MAX);
+        let ttl = options.ttl.map_or_else(|| u32::from(to.node.send.ttl).min(most), u32::from);
+        self.today.saturating_add(ttl)
     }
 
     fn check_stop(&self) -> Result<(), SendError> {

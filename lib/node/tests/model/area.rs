@@ -46,7 +46,7 @@ fn areas(card: &AreaCard, is_reader: bool, subscribers: &[&Actor]) -> Areas {
 fn post(world: &World, at: &Actor, areas: &Areas, inputs: &[Input], options: &Options, random: &Stream) {
     let post = Secrets(9).post();
     let (area, read) = (&areas.known[0], Secrets(9).read().public());
-    let posting = Posting { area, post: &post, read, under: None, re: None };
+    let posting = Posting { area, post: &post, read, under: None, days: None, re: None };
     let to = Recipient { area: Some(posting), ..to(&at.known) };
     send(world, at, &[to], inputs, options, random).expect("nothing is in the way");
 }
