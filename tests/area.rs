@@ -11,7 +11,7 @@ use std::fs;
 
 /// The peer manual's own example, step by step.
 ///
-/// Shows: N1, N2, N3, N17, N18, N19, N20, N21, N22, N23, N24, N25, N26, N27.
+/// Shows: N1, N2, N3, N12, N15, N17, N18, N19, N20, N21, N22, N23, N24, N25, N26, N27.
 #[test]
 fn the_graph_of_the_manual_step_by_step() {
     let graph = Graph::of_the_manual();

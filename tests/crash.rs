@@ -39,6 +39,7 @@ const MOST_TOLD: usize = 20;
 const POWER_CUTS: usize = 400;
 
 /// Threat: 21. Threat: 22. Threat: 24.
+/// Shows: N13, N14.
 #[test]
 fn killed_or_failed_at_any_call_nothing_is_lost_or_doubled_or_left_over() {
     if !common::skip::have("strace") {

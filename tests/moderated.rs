@@ -141,3 +141,33 @@ fn older_settings_do_not_undo_newer_ones() {
     graph.node("c").command(["mb-send", "--ttl", "150", "-a", AREA]).arg(long).run().fails_with(77, "lives longer");
     graph.node("b").run(["mb-check"]).silent();
 }
+
+/// Settings name readers: whoever does not get the messages does not get them, though he asks.
+///
+/// Threat: 16.
+#[test]
+fn settings_are_for_those_who_get_the_messages() {
+    let graph = moderated();
+    let (b, e) = (graph.node("b"), graph.world.node("e"));
+    graph.world.introduce(&[b, &e]);
+    let card = graph.node("a").run(["mb-area", "card", AREA]).ok();
+    e.command(["mb-area", "join", AREA]).stdin(card).run().ok();
+    let area = e.run(["mb-area", "list"]).ok().trim().split('\t').next_back().unwrap().to_owned();
+    let secrets = common::secrets(&e);
+    let want = mb_wire::area::Want { area: area.parse().unwrap(), have: None, version: 0 }.sign(&secrets, 1);
+    let ask = || {
+        let card = mb_wire::card::Card::parse(&b.card()).unwrap();
+        let to = mb_wire::envelope::Address { id: card.id(), exchange: card.keys[0].public };
+        let today: u32 = fs::read_to_string(b.spool.join("self/day")).unwrap().trim().parse().unwrap();
+        let content = &mb_wire::envelope::Content::Statement(want.clone());
+        let (end, hops) = (today + 5, mb_wire::envelope::HOPS_MOST);
+        let wrap = mb_wire::envelope::Wrap { to: &to, end, nice: 64, hops, bodies: &[], ask: false, content };
+        let file = mb_wire::envelope::wrap(&secrets, &wrap).unwrap();
+        fs::write(b.spool.join("self/rx").join(mb_wire::envelope::packet_id(&file).to_string()), file).unwrap();
+        b.run(["mb-toss"]).silent();
+        envelopes(b.spool.join(e.id()).join("tx")).len()
+    };
+    assert_eq!(ask(), 0);
+    b.run(["mb-area", "subscribe", AREA, "e"]).silent();
+    assert_eq!(ask(), 1);
+}

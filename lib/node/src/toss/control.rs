@@ -45,7 +45,7 @@ impl<'a> Batch<'_, 'a> {
     ) -> Result<Fate, PayloadError> {
         let from = accepted.from;
         match statement.kind {
-            StatementKind::Settings => Ok(self.take_settings(bytes)?),
+            StatementKind::Settings => self.take_settings(from, bytes),
             StatementKind::Want => {
                 let (by, want) = Want::read(statement).map_err(Refusal::BadArea)?;
                 if by != from.id() {
@@ -57,7 +57,8 @@ impl<'a> Batch<'_, 'a> {
                         self.check_served(&want.area, from)?;
                         Fate::Talks(Talk::Serve(want.area, have, is_behind))
                     }
-                    None if is_behind => Fate::Talks(Talk::Tell(want.area)),
+                    // Settings name readers: they are for whoever gets the messages here.
+                    None if is_behind && self.gets(&want.area, from)? => Fate::Talks(Talk::Tell(want.area)),
                     None => Fate::Done,
                 })
             }
@@ -75,10 +76,16 @@ impl<'a> Batch<'_, 'a> {
     /// Whether a neighbour may ask for the messages of an area: as one that gets them anyhow, from a node that answers for what there is.
     fn check_served(&self, area: &AreaId, from: &KnownNode) -> Result<(), PayloadError> {
         let refused = || Refusal::NotServed { from: from.name.clone(), area: *area };
-        let known = self.tosser.nodes.area(area).ok_or_else(refused)?;
-        let is_subscriber = self.subscribed(known)?.iter().any(|node| node.id() == from.id());
         let answers = self.rules.is_carrier(area, &self.tosser.spool.own());
-        if is_subscriber && answers { Ok(()) } else { Err(refused().into()) }
+        if self.gets(area, from)? && answers { Ok(()) } else { Err(refused().into()) }
+    }
+
+    /// Whether a neighbour gets the messages of an area from us.
+    fn gets(&self, area: &AreaId, node: &KnownNode) -> Result<bool, PayloadError> {
+        match self.tosser.nodes.area(area) {
+            Some(area) => Ok(self.subscribed(area)?.iter().any(|known| known.id() == node.id())),
+            None => Ok(false),
+        }
     }
 
     /// The neighbour wants an area's messages, or no more: noted, and durable on return. An unknown area is refused in the same words as one that is
@@ -104,18 +111,19 @@ impl<'a> Batch<'_, 'a> {
         Err(refusal.into())
     }
 
-    fn take_settings(&self, bytes: &[u8]) -> Result<Fate, Refusal> {
+    fn take_settings(&self, from: &KnownNode, bytes: &[u8]) -> Result<Fate, PayloadError> {
         let settings = Settings::from_bytes(bytes).map_err(Refusal::BadArea)?;
         let area = self.tosser.nodes.area(&settings.area).ok_or(Refusal::UnknownArea(settings.area))?;
         let refused = |what| Refusal::Rules { area: area.name.clone(), what };
         if !area.is_moderated() || settings.owner != area.card.owner {
-            return Err(refused("settings that are not its owner's"));
+            return Err(refused("settings that are not its owner's").into());
         }
         if self.rules.is_news(&settings).map_err(refused)? {
             return Ok(Fate::Talks(Talk::News(Box::new(settings))));
         }
         let are_older = self.rules.current(&settings.area).is_some_and(|ours| ours.counts_after(&settings));
-        Ok(if are_older { Fate::Talks(Talk::Tell(settings.area)) } else { Fate::Done })
+        let is_told = are_older && self.gets(&settings.area, from)?;
+        Ok(if is_told { Fate::Talks(Talk::Tell(settings.area)) } else { Fate::Done })
     }
 
     /// Says what is to be said about areas, and keeps new settings. Durable on return.
