@@ -9,7 +9,7 @@
 //! the latter are put back, which harms nobody; what is lost then is room on the stick.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind::NotFound;
+use std::io::ErrorKind::ResourceBusy;
 use std::str::FromStr;
 
 use mb_spool::durable::{self, DirRef, FileRef, Kind, Lock, LockGuard};
@@ -71,8 +71,13 @@ impl Part {
                 Err(error) => return Err(error),
             }
         }
-        let error = || durable::Error { path: part.path().join(run.name()), attempt: "lock", cause: NotFound.into() };
-        Part::try_open(&part, run)?.ok_or_else(error)
+        let error =
+            || durable::Error { path: part.path().join(run.name()), attempt: "lock", cause: ResourceBusy.into() };
+        match Part::try_open(&part, run) {
+            // Whoever settles it is still at it.
+            Err(other) if other.is_missing() => Err(error()),
+            other => other?.ok_or_else(error),
+        }
     }
 
     /// `None`: somebody else has it, or had it.

@@ -39,7 +39,13 @@ impl Run {
                 other => return other,
             }
         }
-        Run::try_start(&tmp, &random)
+        match Run::try_start(&tmp, &random) {
+            // Whoever cleans up was faster each time.
+            Err(error) if error.is_missing() => {
+                Err(durable::Error { cause: std::io::ErrorKind::ResourceBusy.into(), ..error })
+            }
+            other => other,
+        }
     }
 
     fn try_start(tmp: &DirRef, random: &[u8; 16]) -> durable::Result<Run> {
