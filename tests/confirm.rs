@@ -66,6 +66,26 @@ fn what_a_lost_stick_held_goes_again_and_is_delivered_once() {
     }
 }
 
+/// Symptom: a letter for a command stayed with its sender, as not confirmed, until its last day. Cause: only what was delivered as a file, or went
+/// on, was confirmed. Remedy: what has run is, too; and what went on in an area.
+#[test]
+fn a_command_that_has_run_and_a_message_that_went_on_are_confirmed() {
+    let yard = Yard::new(&["north", "south"]);
+    let (north, south) = (yard.node("north"), yard.node("south"));
+    yard.set("north", "south", KEEP);
+    yard.set("south", "north", "[exec.note]\ncommand = [\"/bin/true\"]");
+    north.run(["mb-area", "new", "news"]).ok();
+    north.run(["mb-area", "subscribe", "news", "south"]).silent();
+    let card = north.run(["mb-area", "card", "news"]).ok();
+    south.command(["mb-area", "join", "news"]).stdin(card).run().ok();
+    north.command(["mb-send", "-t", "south", "-x", "note"]).stdin("x").run().ok();
+    north.command(["mb-send", "-a", "news", "--name", "file", "-"]).stdin("y").run().ok();
+    yard.round(&["north"]);
+    assert_eq!(envelopes(&sent(&yard, "north", "south")).len(), 2);
+    yard.round(&["south", "north"]);
+    assert_eq!(sent(&yard, "north", "south"), [""; 0]);
+}
+
 #[test]
 fn nobody_confirms_what_nobody_asked_for() {
     let yard = Yard::new(&["north", "south"]);
