@@ -155,8 +155,15 @@ pub fn keep<N: AsRef<str>>(
 }
 
 /// The name of body number `number` of a kept message.
-fn kept_body_name(hash: &MsgHash, number: usize) -> String {
+pub(crate) fn kept_body_name(hash: &MsgHash, number: usize) -> String {
     format!("{hash}.{number}")
+}
+
+/// Reads the kept message `hash` from the folder of its day; `None` if it has gone or is damaged.
+pub(crate) fn read_kept(dir: &DirRef, hash: &MsgHash) -> durable::Result<Option<AreaMessage>> {
+    let bytes = record::read(dir, &hash.to_string(), ENVELOPE_MOST)?;
+    let message = bytes.and_then(|bytes| AreaMessage::parse(&bytes).ok());
+    Ok(message.filter(|message| message.hash() == *hash))
 }
 
 /// A message that is kept.
@@ -179,9 +186,7 @@ impl Kept {
 
     /// The message; `None` if it has gone or is damaged.
     pub fn read(&self) -> durable::Result<Option<AreaMessage>> {
-        let bytes = record::read(&self.dir, &self.hash.to_string(), ENVELOPE_MOST)?;
-        let message = bytes.and_then(|bytes| AreaMessage::parse(&bytes).ok());
-        Ok(message.filter(|message| message.hash() == self.hash))
+        read_kept(&self.dir, &self.hash)
     }
 
     /// Opens its bodies, as many as its head lists; `None` if one is missing.

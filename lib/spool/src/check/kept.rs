@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use mb_wire::area::AreaMessage;
 use mb_wire::id::{MsgHash, Root};
-use mb_wire::size::ENVELOPE_MOST;
 
 use super::finding::Fault;
 use super::fix::{Found, Repair};
 use super::hashing::{Hashing, Wanted};
+use crate::areas::{kept_body_name, read_kept};
 use crate::durable::{self, DirRef, Kind};
-use crate::record;
 
 /// Body number `.1` of message `.0` should be `.2`.
 type At = (MsgHash, usize, Root);
@@ -29,10 +27,10 @@ pub(super) fn check(dir: &DirRef, place: &Path, hashing: &Hashing) -> Vec<Found>
     let mut rest = messages.iter().copied();
     hashing.run(
         || rest.next(),
-        |hash: MsgHash, wanted: &mut Vec<Wanted<At>>| match read(dir, &hash) {
+        |hash: MsgHash, wanted: &mut Vec<Wanted<At>>| match read_kept(dir, &hash) {
             Ok(Some(message)) => wanted.extend(message.head.bodies.iter().enumerate().map(|(number, body)| Wanted {
                 dir: dir.clone(),
-                name: format!("{hash}.{number}"),
+                name: kept_body_name(&hash, number),
                 root: body.root,
                 size: Some(body.size),
                 at: (hash, number, body.root),
@@ -47,7 +45,7 @@ pub(super) fn check(dir: &DirRef, place: &Path, hashing: &Hashing) -> Vec<Found>
         |(hash, number, root), fault| {
             let repair = Repair::Remove(dir.clone(), hash.to_string().into());
             match fault {
-                Some(fault) => tell(format!("{hash}.{number}"), fault, repair),
+                Some(fault) => tell(kept_body_name(&hash, number), fault, repair),
                 None => tell(hash.to_string(), Fault::Missing { number, root }, repair),
             }
         },
@@ -77,10 +75,4 @@ fn list(dir: &DirRef, place: &Path) -> durable::Result<(Vec<MsgHash>, Vec<Found>
     messages.sort_unstable();
     let found = |(name, fault)| Found::new(place.join(name), fault, Repair::Nothing);
     Ok((messages, strange.into_iter().map(found).collect()))
-}
-
-fn read(dir: &DirRef, hash: &MsgHash) -> durable::Result<Option<AreaMessage>> {
-    let bytes = record::read(dir, &hash.to_string(), ENVELOPE_MOST)?;
-    let message = bytes.and_then(|bytes| AreaMessage::parse(&bytes).ok());
-    Ok(message.filter(|message| message.hash() == *hash))
 }
