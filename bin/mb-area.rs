@@ -185,7 +185,7 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
             return ask(program, &home, &name, &nodes, &Ask::ToServe(days_of(until)?));
         }
         Command::Unsubscribe { name, nodes, ask: true } => return ask(program, &home, &name, &nodes, &Ask::NoMore),
-        Command::Subscribe { name, nodes, .. } => subscribe(&mut home, &name, &nodes)?,
+        Command::Subscribe { name, nodes, .. } => home.subscribe(&name, &words(&nodes))?,
         Command::Unsubscribe { name, nodes, .. } => home.unsubscribe(&name, &words(&nodes))?,
         Command::CatchUp { name, nodes } => return ask(program, &home, &name, &nodes, &Ask::Missed),
         Command::Set { name, settings } => return set(program, &mut home, &name, &settings),
@@ -379,16 +379,6 @@ fn show(program: &mut Program, home: &Home, name: &str, as_json: bool) -> Result
         setting_lines(&settings).into_iter().for_each(|line| program.say(line));
     }
     Ok(())
-}
-
-fn subscribe(home: &mut Home, name: &str, nodes: &[String]) -> Result<(), Failed> {
-    for node in nodes {
-        if home.node(node)?.id() == home.itself().id() {
-            let line = format!("subscribe: {}: this node itself", shown(node));
-            return Err(Complaint::new(Class::Usage, line).with_remedy("it need not subscribe to what it has").into());
-        }
-    }
-    Ok(home.subscribe(name, &words(nodes))?)
 }
 
 /// What neighbours are asked.

@@ -126,8 +126,15 @@ fn what_cannot_be_set_changes_nothing() {
     }
     south.run(["mb-area", "set", "press", "subscribers=[\"nroth\"]"]).fails_with(67, "did you mean \"north\"");
     south.run(["mb-area", "subscribe", "press", "north", "nroth"]).fails_with(67, "did you mean \"north\"");
-    let said = south.run(["mb-area", "subscribe", "press", "south"]).fails(64);
-    assert!(said.contains("this node itself") && !said.contains("a name has"), "{said}");
+    for words in [
+        ["mb-area", "subscribe", "press", "south"],
+        ["mb-area", "set", "press", "subscribers=[\"south\"]"],
+        ["mb-area", "catch-up", "press", "south"],
+        ["mb-node", "rename", "south", "east"],
+    ] {
+        let said = south.run(words).fails(64);
+        assert!(said.contains("this node itself") && !said.contains("a name has"), "{said}");
+    }
     assert_eq!(fs::read_to_string(&path).unwrap(), before);
     south.run(["mb-area", "set", "press", "folder="]).silent();
     assert!(!fs::read_to_string(&path).unwrap().contains("folder"));

@@ -205,13 +205,13 @@ impl Home {
         })
     }
 
-    /// The nodes that these words name, each once. [`HomeError::BadName`] where one is this node itself.
+    /// The nodes that these words name, each once. [`HomeError::Itself`] where one is this node itself.
     pub fn others(&self, words: &[&str]) -> Result<Vec<&KnownNode>, HomeError> {
         let mut nodes: Vec<&KnownNode> = Vec::with_capacity(words.len());
         for word in words {
             let node = self.node(word)?;
             if node.id() == self.itself.id() {
-                return Err(HomeError::BadName { name: (*word).to_owned(), why: "this node itself".into() });
+                return Err(HomeError::Itself((*word).to_owned()));
             }
             if nodes.iter().all(|known| known.name != node.name) {
                 nodes.push(node);

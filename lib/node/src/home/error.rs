@@ -166,6 +166,9 @@ pub enum HomeError {
         /// What is wrong with it.
         why: String,
     },
+    /// A word that names this node itself, where another is asked for.
+    #[error("{0}: this node itself")]
+    Itself(String),
     /// No name was given, and the host's own cannot be one.
     #[error("name: none was given, and the host's own cannot name a node")]
     NoName,
@@ -220,7 +223,7 @@ impl Failure for HomeError {
             E::OtherArea { .. } | E::AreaKnownAs { .. } => Class::Refused,
             E::UnknownNode { .. } | E::UnknownArea { .. } | E::MistypedId { .. } => Class::UnknownName,
             E::Exists(_) | E::AreaExists(_) | E::Differs { .. } => Class::CannotCreate,
-            E::BadName { .. } | E::NoName | E::Edit { .. } | E::KeepsCard(_) => Class::Usage,
+            E::BadName { .. } | E::Itself(_) | E::NoName | E::Edit { .. } | E::KeepsCard(_) => Class::Usage,
             E::Busy(_) => Class::Later,
             E::Random(_) => Class::Io,
             E::Passphrase(cause) if cause.kind() == io::ErrorKind::InvalidInput => Class::Usage,
@@ -240,6 +243,7 @@ impl Failure for HomeError {
             E::Passphrase(_) => "--passphrase-fd N or MB_PASSPHRASE_CMD hand it over without a terminal".into(),
             E::NoName => "--name NAME gives it one".into(),
             E::BadName { .. } => "a name has 1 to 32 of a-z 0-9 - _ . and begins with a letter or digit".into(),
+            E::Itself(_) => "name another node".into(),
             E::OtherIdentity { name, .. } => format!(
                 "is it another node? mb-node add ANOTHER-NAME CARD; a new one in its place, and you are sure: mb-node remove {name} first"
             ),

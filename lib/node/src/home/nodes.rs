@@ -134,7 +134,7 @@ impl Home {
         if self.nodes.contains_key(&node.name) {
             return Ok(node.name.clone());
         }
-        Err(HomeError::BadName { name: word.to_owned(), why: "this node itself".into() })
+        Err(HomeError::Itself(word.to_owned()))
     }
 
     fn nodes_dir(&self) -> Result<DirRef, HomeError> {
