@@ -168,8 +168,11 @@ impl Stage {
             north.command(["mb-send", "--compress", "never", "-t", "south"]).arg(body).run().ok().trim().to_owned();
         let stick = world.make_dir("stick");
         let mut good = packet.clone();
-        // In another folder than the one that is spoilt.
+        // In another folder than the one that is spoilt, and no third one beside it.
         while good[..1] == packet[..1] {
+            if good != packet {
+                north.command(["mb-rm", &good]).run().ok();
+            }
             let file = world.write("out/good", "good");
             good = north.command(["mb-send", "-t", "south"]).arg(file).run().ok().trim().to_owned();
         }
