@@ -63,6 +63,7 @@ impl Part {
     /// again.
     pub fn open(stick: &Stick, run: &Run) -> durable::Result<Part> {
         let part = make_dir(stick.root(), PART)?;
+        part.scatter();
         for _ in 1..TRIES {
             match Part::try_open(&part, run) {
                 Ok(None) => {}

@@ -33,6 +33,7 @@ impl Run {
     /// Between making and locking it another run may take it for a dead one and remove it: then another name is tried.
     pub fn start(spool: &Spool, mut random: [u8; 16]) -> durable::Result<Run> {
         let tmp = spool.make(&["tmp"])?;
+        tmp.scatter();
         for _ in 1..TRIES {
             match Run::try_start(&tmp, &random) {
                 Err(error) if error.is_missing() => random[0] = random[0].wrapping_add(1),

@@ -10,7 +10,7 @@ use mb_spool::asked;
 use mb_spool::barrier::Barrier;
 use mb_spool::deliver::{Delivery, OpenFolder, Target, Targets, drop_staged, staged_name};
 use mb_spool::durable::{self, DirRef, FileRef, Kind as EntryKind};
-use mb_spool::layout::{FILE_MODE, Spool, sub_dir};
+use mb_spool::layout::{DIR_MODE, FILE_MODE, Spool, sub_dir};
 use mb_spool::partial;
 use mb_spool::run::Run;
 use mb_spool::seen::{self, Seen};
@@ -186,7 +186,11 @@ impl Stage<'_> {
         }
         let dir = match &inbox.accept.folder {
             Some(path) => (self.open)(path)?,
-            None => self.spool.make(&["incoming", inbox.name])?,
+            None => {
+                let incoming = self.spool.make(&["incoming"])?;
+                incoming.scatter();
+                sub_dir(&incoming, inbox.name.as_ref(), DIR_MODE)?
+            }
         };
         let dir = self.shared().folders.entry(path.clone()).or_insert(dir).clone();
         Ok((path, dir))

@@ -233,6 +233,9 @@ pub trait Dir: Send + Sync {
     fn sync_fs(&self) -> Result<()>;
     /// Bytes that are free for us on its file system.
     fn free_space(&self) -> Result<u64>;
+    /// A hint: folders that are made here from now on have nothing to do with each other, so the file system may place
+    /// them, and what is made in them, far apart. Whether it can is not told.
+    fn scatter(&self) {}
     /// Locks the folder against other programs, without waiting.
     fn try_lock(&self) -> Result<Lock>;
     /// For implementations: how one finds its own kind behind the other argument of a rename.

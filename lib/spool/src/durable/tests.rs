@@ -277,6 +277,20 @@ fn everything_can_be_synced() {
 }
 
 #[test]
+fn scattering_is_a_hint_that_changes_no_name_and_no_mode() {
+    on_both(|dir| {
+        let inner = sub(dir, "d");
+        put(&*inner, "a", "first");
+        let before = inner.stat_self().unwrap().mode;
+        inner.scatter();
+        inner.scatter();
+        assert_eq!(inner.stat_self().unwrap().mode, before);
+        put(&*sub(&*inner, "e"), "b", "second");
+        assert_eq!((content(&*inner, "a"), names(&*inner).len()), ("first".into(), 2));
+    });
+}
+
+#[test]
 fn errors_name_path_attempt_and_cause() {
     on_both(|dir| {
         let text = refused(dir.open(n("missing"))).to_string();
