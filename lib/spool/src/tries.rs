@@ -110,6 +110,18 @@ pub fn claim(spool: &Spool, letter: &LetterId, run: &Run) -> durable::Result<Opt
     }
 }
 
+/// What is known of the tries of a letter, whoever is at it.
+pub fn known(spool: &Spool, letter: &LetterId) -> durable::Result<Option<Tries>> {
+    match spool.find(&["self", EXEC])? {
+        Some(dir) => read(&dir, &letter.to_string()),
+        None => Ok(None),
+    }
+}
+
+fn read(dir: &DirRef, name: &str) -> durable::Result<Option<Tries>> {
+    Ok(record::read(dir, name, MOST_LEN)?.and_then(|bytes| Tries::from_bytes(&bytes)))
+}
+
 /// The first to claim it makes an empty record, which says that nothing was begun.
 fn first(dir: DirRef, name: String, run: &Run) -> durable::Result<Option<Claim>> {
     let (made, file) = run.write("try-", &[])?;
@@ -191,7 +203,7 @@ pub fn by_packet(spool: &Spool) -> durable::Result<HashMap<PacketId, Tries>> {
     for entry in dir.list()? {
         let name = entry?.name;
         let Some(name) = name.to_str() else { continue };
-        let known = record::read(&dir, name, MOST_LEN)?.and_then(|bytes| Tries::from_bytes(&bytes));
+        let known = read(&dir, name)?;
         found.extend(known.map(|tries| (tries.packet, tries)));
     }
     Ok(found)
@@ -210,7 +222,7 @@ pub fn sweep(spool: &Spool, now: u64) -> durable::Result<()> {
     let Some(dir) = spool.find(&["self", EXEC])? else { return Ok(()) };
     for entry in dir.list()?.collect::<durable::Result<Vec<_>>>()? {
         let Some(name) = entry.name.to_str().filter(|_| entry.kind == Kind::File) else { continue };
-        let stays = match record::read(&dir, name, MOST_LEN)?.and_then(|bytes| Tries::from_bytes(&bytes)) {
+        let stays = match read(&dir, name)? {
             Some(tries) => is_here(spool, &tries.packet)?,
             // Somebody may be about to begin.
             None => dir.stat(&entry.name)?.modified.0.saturating_add(DAY_SECS) >= now.cast_signed(),

@@ -91,8 +91,8 @@ pub(super) enum Fate {
     Left,
     /// Its author wants it to go on later: then, in seconds since 1970.
     Held(u64),
-    /// All of the input of its command is here, and it may begin.
-    Runs(Claim),
+    /// All of the input of its command is here, and it may begin, unless another tosser is at it.
+    Runs,
     /// Its command has done its work, in so many tries.
     Ran(Claim, u32),
     /// Its command failed, and is to be tried again from that time on; why.
@@ -221,26 +221,38 @@ impl<'a> Batch<'_, 'a> {
 
     /// Locks the packet's own file and reads it. `None`: somebody else has it, or had it.
     fn claim(&self, packet: &PacketId) -> durable::Result<Option<Claimed>> {
-        let name = packet.to_string();
-        let file = match self.source.dir.open(name.as_ref()) {
-            Ok(file) => file,
-            Err(error) if error.is_missing() => return Ok(None),
+        match self.lock(packet) {
+            Ok(None) => Ok(None),
+            Ok(Some((file, _lock))) => {
+                Ok(Some(Claimed { packet: *packet, envelope: envelopes::read_open(&file, packet)?, _lock }))
+            }
             // A folder or a device of that name: told as damaged.
             Err(error) if error.class() == Class::Refused => {
-                return Ok(Some(Claimed { packet: *packet, envelope: Read::Damaged, _lock: None }));
+                Ok(Some(Claimed { packet: *packet, envelope: Read::Damaged, _lock: None }))
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Locks the packet's own file. `None`: somebody else has it, or had it.
+    fn lock(&self, packet: &PacketId) -> durable::Result<Option<(FileRef, Option<LockGuard>)>> {
+        let name = packet.to_string();
+        let file = match self.source.dir.open(name.as_ref()) {
+            Err(error) if error.is_missing() => return Ok(None),
+            other => other?,
         };
         let lock = match file.try_lock()? {
             Lock::Held(guard) => Some(guard),
             Lock::Busy => return Ok(None),
             Lock::Unsupported => None,
         };
-        if !bodies::exists(&*self.source.dir, &name)? {
-            return Ok(None);
-        }
-        let envelope = envelopes::read_open(&file, packet)?;
-        Ok(Some(Claimed { packet: *packet, envelope, _lock: lock }))
+        Ok(bodies::exists(&*self.source.dir, &name)?.then_some((file, lock)))
+    }
+
+    /// Locks an item that was let go. `false`: somebody else has it, or had it.
+    pub(super) fn lock_again(&self, item: &mut Item) -> durable::Result<bool> {
+        let locked = self.lock(&item.packet)?;
+        Ok(locked.map(|(_, lock)| item._lock = lock).is_some())
     }
 
     fn examine(&self, claimed: Claimed, known: &Known<'a>, stage: &Stage) -> Item<'a> {
@@ -427,7 +439,8 @@ impl<'a> Batch<'_, 'a> {
                     deliveries.push((item, delivery));
                 }
                 Fate::Ready(ready) => outgoing.push((item, ready)),
-                Fate::Runs(claimed) => commands.push((item, claimed)),
+                // A process that has thousands of files open is slow to start another: it is locked again in its turn.
+                Fate::Runs => commands.push(Item { _lock: None, ..item }),
                 Fate::Asked => asked.push(item),
                 fate => others.push(Item { fate, ..item }),
             }
@@ -438,15 +451,18 @@ impl<'a> Batch<'_, 'a> {
         if !outgoing.is_empty() {
             self.hand_on(outgoing, &mut others, stage, tell)?;
         }
-        if !commands.is_empty() {
-            self.run_commands(commands, &mut others, stage, tell)?;
-        }
         if !asked.is_empty() {
             self.answer_requests(asked, &mut others, stage, tell)?;
         }
-        self.end_posts(&others)?;
-        self.answer(&others, tell)?;
-        others.into_iter().try_for_each(|item| self.end(item, tell))
+        self.end_all(others, tell)?;
+        self.run_commands(commands, stage, tell)
+    }
+
+    /// Everything that comes after the work, for packets that are through and those that stay.
+    pub(super) fn end_all(&self, items: Vec<Item>, tell: Tell) -> durable::Result<()> {
+        self.end_posts(&items)?;
+        self.answer(&items, tell)?;
+        items.into_iter().try_for_each(|item| self.end(item, tell))
     }
 
     /// Claim, place, settle. What fails alone joins `others` as failed; what is through joins them as done.
@@ -590,7 +606,7 @@ impl<'a> Batch<'_, 'a> {
             Fate::Later(at) | Fate::Tried(at, _) => self.put_aside(item, *at),
             Fate::Ran(..)
             | Fate::RanBadly(..)
-            | Fate::Runs(_)
+            | Fate::Runs
             | Fate::Left
             | Fate::Staged(_)
             | Fate::Partial(..)

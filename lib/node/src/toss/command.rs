@@ -7,8 +7,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mb_spool::barrier::Barrier;
 use mb_spool::blocks::for_each_block;
@@ -26,8 +27,12 @@ use crate::config::Handler;
 use crate::exec::{End, Order, Outcome, Take};
 use crate::send::Input;
 
-/// Commands that begin and end together: so many may run once more after a crash.
-const AT_ONCE: usize = 32;
+/// Commands that begin and end together, and may run once more after a crash: so many at first.
+const FIRST_AT_ONCE: usize = 32;
+/// No more than these, however fast they are: each has two files open.
+const MOST_AT_ONCE: usize = 128;
+/// Where a group takes longer the next one is smaller, else larger.
+const SHORT: Duration = Duration::from_millis(250);
 /// So often a try that has no end is made again at once: who dies of a command shall not die of it each time.
 const SUDDEN_ENDS: u32 = 3;
 /// The exit code that says: try again.
@@ -40,7 +45,7 @@ struct Ready<'a> {
 }
 
 impl<'a> Batch<'_, 'a> {
-    /// Claims a letter's command and verifies all of its input, if it is time for it.
+    /// Verifies all of the input of a letter's command, if it is time for it.
     pub(super) fn ready_to_run(
         &self,
         accepted: &Accepted,
@@ -58,54 +63,92 @@ impl<'a> Batch<'_, 'a> {
             Ok(files) => files,
             Err(missing) => return Ok(Fate::Waits(missing)),
         };
-        let Some(claimed) = tries::claim(self.tosser.spool, &deliver.id, self.run)? else { return Ok(Fate::Left) };
-        let at = match &claimed.known {
-            Some(Tries { last: Last::Begun(began), .. }) if handler.once => {
-                let unfinished = Refusal::Unfinished { handle: handle_of(deliver), began: *began };
-                return Ok(Fate::RanBadly(claimed, unfinished));
-            }
-            Some(Tries { last: Last::Begun(began), count, .. }) if *count >= SUDDEN_ENDS => {
-                began.saturating_add(handler.retry.after(*count).unwrap_or(0))
-            }
-            Some(Tries { last: Last::Failed { next, .. }, .. }) => *next,
-            _ => 0,
-        };
+        let at = due(handler, tries::known(self.tosser.spool, &deliver.id)?.as_ref());
         if at > self.tosser.now {
             return Ok(Fate::Later(at));
         }
         let bodies = Bodies { letter: &deliver.letter, files, veils: deliver.veils.as_ref(), threads };
         match bodies.read(&mut |_| Ok(())) {
-            Ok(()) => Ok(Fate::Runs(claimed)),
-            Err(PayloadError::Refused(refusal)) => Ok(Fate::RanBadly(claimed, refusal)),
+            Ok(()) => Ok(Fate::Runs),
+            Err(PayloadError::Refused(refusal)) => {
+                let claimed = tries::claim(self.tosser.spool, &deliver.id, self.run)?;
+                Ok(claimed.map_or(Fate::Left, |claimed| Fate::RanBadly(claimed, refusal)))
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// Runs commands, and says what came of each. All join `others`, with their fates.
-    pub(super) fn run_commands(
-        &self,
-        ready: Vec<(Item<'a>, Claim)>,
-        others: &mut Vec<Item<'a>>,
-        stage: &Stage,
-        tell: Tell,
-    ) -> durable::Result<()> {
-        let ready = ready.into_iter().map(|(item, claimed)| Ready { item, claimed });
-        let is_once = |ready: &Ready| command_of(&ready.item).is_some_and(|(_, handler)| handler.once);
-        let (once, mut many): (Vec<Ready>, Vec<Ready>) = ready.partition(is_once);
+    /// Runs commands, says what came of each, and ends their packets: group by group.
+    pub(super) fn run_commands(&self, items: Vec<Item<'a>>, stage: &Stage, tell: Tell) -> durable::Result<()> {
+        let is_once = |item: &Item| command_of(item).is_some_and(|(_, handler)| handler.once);
+        let (once, mut many): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_once);
         for one in once {
-            self.run_some(vec![one], others, stage, tell)?;
+            if self.is_stopped() {
+                return Ok(());
+            }
+            self.run_group(vec![one], stage, tell)?;
         }
-        while !many.is_empty() {
-            let rest = many.split_off(many.len().min(AT_ONCE));
-            self.run_some(std::mem::replace(&mut many, rest), others, stage, tell)?;
+        let mut count = FIRST_AT_ONCE;
+        while !many.is_empty() && !self.is_stopped() {
+            let rest = many.split_off(many.len().min(count));
+            let start = Instant::now();
+            self.run_group(std::mem::replace(&mut many, rest), stage, tell)?;
+            count = match start.elapsed() < SHORT {
+                true => (count * 2).min(MOST_AT_ONCE),
+                false => (count / 2).max(self.tosser.threads),
+            };
         }
         Ok(())
     }
 
-    fn run_some(
+    fn is_stopped(&self) -> bool {
+        self.tosser.stop.load(Ordering::Relaxed)
+    }
+
+    fn run_group(&self, items: Vec<Item<'a>>, stage: &Stage, tell: Tell) -> durable::Result<()> {
+        let (mut ready, mut ended) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for mut item in items {
+            if !self.lock_again(&mut item)? {
+                continue;
+            }
+            match self.claim_command(&item, stage)? {
+                Ok(claimed) => ready.push(Ready { item, claimed }),
+                Err(fate) => {
+                    item.fate = fate;
+                    ended.push(item);
+                }
+            }
+        }
+        if !ready.is_empty() {
+            self.run_claimed(ready, &mut ended, stage, tell)?;
+        }
+        self.end_all(ended, tell)
+    }
+
+    /// Claims an item's command. Another tosser may have run it since it was looked at, or be at it in another packet: then what
+    /// becomes of the item instead.
+    fn claim_command(&self, item: &Item, stage: &Stage) -> durable::Result<Result<Claim, Fate>> {
+        let Some((deliver, handler)) = command_of(item) else { return Ok(Err(Fate::Left)) };
+        let Some(claimed) = tries::claim(self.tosser.spool, &deliver.id, self.run)? else { return Ok(Err(Fate::Left)) };
+        if stage.look_up(deliver.letter.end, &deliver.id)? == Seen::Done {
+            claimed.end()?;
+            return Ok(Err(Fate::Known));
+        }
+        let at = due(handler, claimed.known.as_ref());
+        match &claimed.known {
+            Some(Tries { last: Last::Begun(began), .. }) if handler.once => {
+                let unfinished = Refusal::Unfinished { handle: handle_of(deliver), began: *began };
+                Ok(Err(Fate::RanBadly(claimed, unfinished)))
+            }
+            _ if at > self.tosser.now => Ok(Err(Fate::Later(at))),
+            _ => Ok(Ok(claimed)),
+        }
+    }
+
+    fn run_claimed(
         &self,
         mut ready: Vec<Ready<'a>>,
-        others: &mut Vec<Item<'a>>,
+        ended: &mut Vec<Item<'a>>,
         stage: &Stage,
         tell: Tell,
     ) -> durable::Result<()> {
@@ -125,7 +168,7 @@ impl<'a> Batch<'_, 'a> {
         ran.sort_unstable_by_key(|(one, _)| one.item.packet);
 
         let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
-        let from = others.len();
+        let from = ended.len();
         for (Ready { mut item, mut claimed }, outcome) in ran {
             let Some((deliver, handler)) = command_of(&item) else { continue };
             let (packet, count) = (item.packet, claimed.count());
@@ -159,10 +202,10 @@ impl<'a> Batch<'_, 'a> {
                 }
             };
             item.fate = fate;
-            others.push(item);
+            ended.push(item);
         }
         barrier.wait()?;
-        for item in &others[from..] {
+        for item in &ended[from..] {
             let Some((deliver, _)) = command_of(item) else { continue };
             let (packet, author, handle) = (item.packet, &*deliver.author.name, &*handle_of(deliver));
             match &item.fate {
@@ -184,6 +227,9 @@ impl<'a> Batch<'_, 'a> {
         let (Some(accepted), Some((deliver, handler))) = (item.accepted.as_deref(), command_of(item)) else {
             return Err(PayloadError::Enough);
         };
+        if !handler.once && self.is_stopped() {
+            return Ok((Outcome { end: End::Stopped, said: Vec::new() }, None));
+        }
         let files = self.open_bodies(accepted)?.map_err(|missing| Refusal::Body {
             number: missing.first().copied().unwrap_or_default(),
             what: "has gone".into(),
@@ -262,6 +308,17 @@ fn command_of<'i, 'a>(item: &'i Item<'a>) -> Option<(&'i Deliver<'a>, &'a Handle
     match deliver.how {
         How::Run(handler) => Some((deliver, handler)),
         How::Place | How::Keep | How::Answer(_) | How::SendOn(_) => None,
+    }
+}
+
+/// From when on a try may begin, in seconds since 1970.
+fn due(handler: &Handler, known: Option<&Tries>) -> u64 {
+    match known {
+        Some(Tries { last: Last::Failed { next, .. }, .. }) => *next,
+        Some(Tries { last: Last::Begun(began), count, .. }) if *count >= SUDDEN_ENDS && !handler.once => {
+            began.saturating_add(handler.retry.after(*count).unwrap_or(0))
+        }
+        _ => 0,
     }
 }
 

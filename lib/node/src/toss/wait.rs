@@ -90,11 +90,15 @@ pub fn put(
     let link_bodies = || {
         roots.iter().enumerate().try_for_each(|(number, root)| {
             let name = body_name(packet, number);
-            if exists(&**from, &name)? {
-                link_or_copy(from, &name, &wait, &name, run)?;
-                index(spool, &wait, &name, root)?;
+            if !exists(&**from, &name)? {
+                return Ok(());
             }
-            Ok::<(), durable::Error>(())
+            link_or_copy(from, &name, &wait, &name, run)?;
+            match index(spool, &wait, &name, root) {
+                // Who tidies up has it in hand, as long as no packet is there that it belongs to.
+                Err(error) if error.is_missing() => Ok(()),
+                other => other,
+            }
         })
     };
     link_bodies()?;

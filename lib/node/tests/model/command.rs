@@ -13,13 +13,13 @@ use mb_node::toss::payload::PayloadError;
 use mb_wire::letter::ExecMeta;
 
 use super::{
-    Actor, Areas, LockMode, Node, Options, Stream, World, assert_clean, at_every_step, folder_of, options, put, queued,
-    seeds, send, to, toss_running, variants,
+    Actor, Areas, LockMode, Node, Options, Stream, World, assert_clean, at_every_step, calls_of, folder_of, options,
+    put, queued, seeds, send, to, toss_running, variants,
 };
 
-/// Runs nothing, and keeps what each letter brought, as often as it did.
+/// Runs nothing, and keeps what each letter brought, as often as it did. Each command exits with this.
 #[derive(Default)]
-struct Kept(Mutex<BTreeMap<String, Vec<Vec<u8>>>>);
+struct Kept(Mutex<BTreeMap<String, Vec<Vec<u8>>>>, i32);
 
 impl Runner for Kept {
     fn run(&self, order: &Order, feed: Feed, _: Print, _: &AtomicBool) -> Result<Outcome, PayloadError> {
@@ -30,7 +30,7 @@ impl Runner for Kept {
         })?;
         let letter = order.environment.iter().find(|(name, _)| *name == "MB_LETTER").unwrap().1.clone();
         self.0.lock().unwrap().entry(letter).or_default().push(input);
-        Ok(Outcome { end: End::Exited(0), said: Vec::new() })
+        Ok(Outcome { end: End::Exited(self.1), said: Vec::new() })
     }
 }
 
@@ -125,6 +125,40 @@ fn a_power_cut_at_any_step_of_a_command_runs_it_at_least_once_or_at_most_once() 
                     }
                     before.is_cut()
                 });
+            }
+        }
+    }
+}
+
+/// One pauses anywhere, after it has looked at the letters and before it runs them above all, for as long as another does all its
+/// work. Threat: 22, 29.
+#[test]
+fn two_tossers_run_a_command_once_whatever_comes_of_it() {
+    let (north, south) = (Actor::new("north", 1), Actor::new("south", 2));
+    let files = packets(&north, &south);
+    let known = known(&north, false);
+    for (name, fs, _) in variants().into_iter().filter(|(.., locks)| *locks == LockMode::Work) {
+        for code in [0, 1, 75] {
+            let (random, begin) = (Stream::new(340), super::world(1, fs.clone()));
+            let toss = |world: &World, runner: &Kept| {
+                toss_running(world, &south, &[&known], &random, (runner, &Areas::default())).unwrap();
+            };
+            // What is done once a day is done.
+            toss(&begin, &Kept::default());
+            put(&begin, south.id(), &files);
+            for n in 1..=calls_of(&begin, |world| toss(world, &Kept(Mutex::default(), code))) {
+                let what = format!("{name}, exit {code}, the first pauses after {n} calls");
+                let (shared, runner) = (begin.after_kill(), Kept(Mutex::default(), code));
+                let tosser = || toss(&shared, &runner);
+                shared.take_turns(&[(0, n), (1, u64::MAX)], vec![Box::new(tosser), Box::new(tosser)]);
+                assert!(runner.counts().into_values().eq([1, 1]), "{what}: {:?}", runner.counts());
+                let tree = shared.tree();
+                let count = |part: &str| tree.keys().filter(|path| path.to_string_lossy().contains(part)).count();
+                let why = tree.keys().filter(|path| path.extension().is_some_and(|it| it == "why")).count();
+                assert_eq!(why, if code == 1 { 2 } else { 0 }, "{what}\n{}", shared.dump());
+                assert_eq!(count("/exec/"), if code == 75 { 2 } else { 0 }, "{what}\n{}", shared.dump());
+                assert_eq!(count("/self/rx/"), 0, "{what}\n{}", shared.dump());
+                assert_eq!(count("/wait/"), if code == 75 { 3 } else { 0 }, "{what}\n{}", shared.dump());
             }
         }
     }
