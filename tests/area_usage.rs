@@ -4,6 +4,7 @@ mod common;
 
 use common::{Node, World};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// North has the area news and the log blog; south reads both, as `press` and `blog`.
@@ -259,4 +260,38 @@ fn what_does_not_go_with_an_area_is_wrong_usage() {
     // What nobody gets is no success to be silent about.
     let run = south.command(["mb-send", "-a", "press"]).arg(&file).run();
     assert!(run.stderr().contains("nobody gets it"), "{run}");
+}
+
+/// Threat: 33.
+#[test]
+fn a_message_goes_to_more_subscribers_than_files_may_be_open() {
+    let world = World::new();
+    let north = world.node("north");
+    north.run(["mb-area", "new", "news"]).ok();
+    let nodes: Vec<Node> = (0..300).map(|number| world.node(&format!("n{number}"))).collect();
+    let cards: String = nodes.iter().map(|node| node.card() + "\n").collect();
+    north.command(["mb-node", "add"]).stdin(cards).run().ok();
+    north.command(["mb-area", "subscribe", "news"]).args(nodes.iter().map(|node| &node.name)).run().silent();
+    for name in ["first", "second"] {
+        let file = world.write(name, common::noise(7, 50_000));
+        north.command(["mb-send", "--no-toss", "-a", "news"]).arg(file).run().ok();
+    }
+    north.command(["mb-toss"]).after("ulimit -n 256").run().silent();
+    let inodes = |node: &Node| {
+        let tx = north.spool.join(node.id()).join("tx");
+        let mut found: Vec<u64> = Vec::new();
+        for entry in fs::read_dir(tx).unwrap() {
+            let entry = entry.unwrap();
+            let is_body = entry.file_name().to_string_lossy().ends_with(".0");
+            found.extend(is_body.then(|| entry.metadata().unwrap().ino()));
+        }
+        found.sort_unstable();
+        found
+    };
+    let first = inodes(&nodes[0]);
+    assert_eq!(first.len(), 2);
+    for node in &nodes {
+        assert_eq!(inodes(node), first, "{} has links to the same two bodies", node.name);
+    }
+    north.run(["mb-check"]).silent();
 }

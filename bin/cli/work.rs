@@ -20,7 +20,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// Files that are open at a time, at the most: a batch's packets, and what else is open.
 const MOST_OPEN: u64 = 2048 + OPEN_BESIDES;
 /// Folders, bodies and standard streams.
-const OPEN_BESIDES: u64 = 200;
+const OPEN_BESIDES: u64 = 400;
 
 impl Program {
     /// Opens the node's spool.

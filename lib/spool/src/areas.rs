@@ -13,7 +13,7 @@ use mb_wire::area::AreaMessage;
 use mb_wire::id::{AreaId, MsgHash, NodeId};
 use mb_wire::size::ENVELOPE_MOST;
 
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, MANY_DIRS};
 use crate::bodies::{exists, link_or_copy};
 use crate::durable::{self, DirRef, FileRef, Kind};
 use crate::layout::{Spool, days};
@@ -38,7 +38,7 @@ pub struct Message {
     pub hash: MsgHash,
 }
 
-/// The marks of a run; their folders are opened once. Threads may ask at the same time.
+/// The marks of a run; some of their folders stay open. Threads may ask at the same time.
 pub struct Marks<'a> {
     spool: &'a Spool,
     dirs: Mutex<BTreeMap<(NodeId, AreaId, u32), DirRef>>,
@@ -95,7 +95,11 @@ impl<'a> Marks<'a> {
     }
 
     fn keep(&self, key: (NodeId, AreaId, u32), dir: DirRef) -> DirRef {
-        self.dirs.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(dir).clone()
+        let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if dirs.len() >= MANY_DIRS && !dirs.contains_key(&key) {
+            dirs.clear();
+        }
+        dirs.entry(key).or_insert(dir).clone()
     }
 }
 

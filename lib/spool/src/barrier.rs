@@ -13,6 +13,8 @@ use crate::durable::{self, DirRef, FileRef};
 const FEW: usize = 6;
 /// As many files as this are waited for at once, however many are still to come: each takes memory.
 const MANY: usize = 8192;
+/// The same of folders: each is open.
+pub(crate) const MANY_DIRS: usize = 64;
 
 /// What must be durable before work goes on.
 #[derive(Default)]
@@ -53,10 +55,10 @@ impl Barrier {
         }
     }
 
-    /// The files so far, to be waited for at once, if they are many; folders stay.
+    /// What was added so far, to be waited for at once, if it is many. A folder that gets more names is to be added again.
     pub fn split_if_many(&mut self) -> Option<Barrier> {
-        let is_many = self.files.len() >= MANY;
-        is_many.then(|| Barrier { files: std::mem::take(&mut self.files), dirs: Vec::new() })
+        let is_many = self.files.len() >= MANY || self.dirs.len() >= MANY_DIRS;
+        is_many.then(|| std::mem::take(self))
     }
 
     /// Takes over all that another barrier waits for.

@@ -4,14 +4,13 @@
 //! sent, after it all is. Publishing links the names into `NODE/tx/` and shrinks the batch; it can be done by anybody,
 //! again and at the same time: whoever runs next finishes it.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mb_wire::envelope::packet_id;
 use mb_wire::id::{NodeId, PacketId};
 
-use crate::barrier::Barrier;
+use crate::barrier::{Barrier, MANY_DIRS};
 use crate::bodies::{self, exists, index, link_or_copy};
 use crate::durable::{self, DirRef, Entry, FileRef, Kind};
 use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
@@ -37,7 +36,10 @@ pub struct Batch<'a> {
 
 #[derive(Default)]
 struct State {
-    nodes: BTreeMap<NodeId, DirRef>,
+    /// The nodes that something is for.
+    nodes: BTreeSet<NodeId>,
+    /// The folders of some of them.
+    open: BTreeMap<NodeId, DirRef>,
     barrier: Barrier,
 }
 
@@ -46,9 +48,7 @@ impl<'a> Batch<'a> {
     pub fn new(spool: &'a Spool, run: &'a Run) -> durable::Result<Batch<'a>> {
         run.dir().make_dir(OUT.as_ref(), DIR_MODE)?;
         let out = run.dir().open_dir(OUT.as_ref())?;
-        let mut state = State::default();
-        state.barrier.dir(&out);
-        Ok(Batch { spool, run, out, state: Mutex::new(state) })
+        Ok(Batch { spool, run, out, state: Mutex::default() })
     }
 
     /// Takes the file of a body, called `name` in the run's folder, into the batch's barrier.
@@ -84,6 +84,7 @@ impl<'a> Batch<'a> {
         let many = {
             let mut state = self.state();
             state.barrier.file(file, dir, &name);
+            state.barrier.dir(dir);
             state.barrier.split_if_many()
         };
         many.map_or(Ok(packet), |many| many.wait().map(|()| packet))
@@ -91,14 +92,19 @@ impl<'a> Batch<'a> {
 
     fn node_dir(&self, to: &NodeId) -> durable::Result<DirRef> {
         let mut state = self.state();
-        if let Some(dir) = state.nodes.get(to) {
+        if let Some(dir) = state.open.get(to) {
             return Ok(dir.clone());
         }
         let name = to.to_string();
-        self.out.make_dir(name.as_ref(), DIR_MODE)?;
+        if !state.nodes.contains(to) {
+            self.out.make_dir(name.as_ref(), DIR_MODE)?;
+            state.nodes.insert(*to);
+        }
         let dir = self.out.open_dir(name.as_ref())?;
-        state.barrier.dir(&dir);
-        state.nodes.insert(*to, dir.clone());
+        if state.open.len() >= MANY_DIRS {
+            state.open.clear();
+        }
+        state.open.insert(*to, dir.clone());
         Ok(dir)
     }
 
@@ -118,6 +124,7 @@ impl<'a> Batch<'a> {
             file.write_at(&record.to_bytes(), 0)?;
             barrier.file(file, &self.out, ONCE);
         }
+        barrier.dir(&self.out);
         barrier.wait()?;
         let committed = self.spool.make(&["self", "out"])?;
         self.run.dir().rename(OUT.as_ref(), &*committed, self.run.name().as_ref())?;
@@ -132,10 +139,10 @@ impl<'a> Batch<'a> {
     /// Sends the batch, packet by packet: durable on return. For what is made again if a crash comes between: then some
     /// are sent, and `tmp/RUN` holds the others.
     pub fn publish(self) -> durable::Result<()> {
-        std::mem::take(&mut self.state().barrier).wait()?;
-        let nodes = std::mem::take(&mut self.state().nodes);
-        let names: Vec<OsString> = nodes.into_keys().map(|node| node.to_string().into()).collect();
-        publish_nodes(self.spool, &self.out, &names, self.run)?;
+        let State { nodes, mut barrier, .. } = std::mem::take(&mut *self.state());
+        barrier.dir(&self.out);
+        barrier.wait()?;
+        publish_nodes(self.spool, &self.out, &nodes.into_iter().collect::<Vec<_>>(), self.run)?;
         self.run.dir().remove_dir(OUT.as_ref())
     }
 }
@@ -183,7 +190,8 @@ fn publish(spool: &Spool, name: &str, run: &Run) -> durable::Result<()> {
         other => other?,
     };
     let nodes = entries(&batch)?.into_iter().filter(|node| node.kind == Kind::Dir);
-    publish_nodes(spool, &batch, &nodes.map(|node| node.name).collect::<Vec<_>>(), run)?;
+    let nodes: Vec<NodeId> = nodes.filter_map(|node| node.name.to_str()?.parse().ok()).collect();
+    publish_nodes(spool, &batch, &nodes, run)?;
     gone(batch.unlink(ONCE.as_ref()))?;
     match gone(out.remove_dir(name.as_ref())) {
         // Somebody else is at it too and has made nothing worse.
@@ -203,35 +211,32 @@ fn publish_once(spool: &Spool, batch: &DirRef, run: &Run) -> durable::Result<boo
 }
 
 /// What of a batch is for one node, with its names in `tx/`, which are not durable yet.
-struct Linked<'n> {
-    node_name: &'n OsStr,
+struct Linked {
+    node_name: String,
     dir: DirRef,
     tx: DirRef,
     names: Vec<(PacketId, Option<u16>)>,
 }
 
 /// Publishes what is for these nodes: for many of them with few syncs.
-fn publish_nodes(spool: &Spool, batch: &DirRef, nodes: &[OsString], run: &Run) -> durable::Result<()> {
-    let mut linked: Vec<Linked> = Vec::new();
-    for node_name in nodes {
-        linked.extend(link_node(spool, batch, node_name, run)?);
-        if linked.iter().map(|linked| linked.names.len()).sum::<usize>() > NAMES_AT_ONCE {
-            settle_nodes(batch, std::mem::take(&mut linked))?;
+fn publish_nodes(spool: &Spool, batch: &DirRef, nodes: &[NodeId], run: &Run) -> durable::Result<()> {
+    for nodes in nodes.chunks(MANY_DIRS) {
+        let mut linked: Vec<Linked> = Vec::with_capacity(nodes.len());
+        for (node, tx) in nodes.iter().zip(spool.queues(nodes, Queue::Tx)?) {
+            linked.extend(link_node(spool, batch, node, tx, run)?);
+            if linked.iter().map(|linked| linked.names.len()).sum::<usize>() > NAMES_AT_ONCE {
+                settle_nodes(batch, std::mem::take(&mut linked))?;
+            }
         }
+        settle_nodes(batch, linked)?;
     }
-    settle_nodes(batch, linked)
+    Ok(())
 }
 
-/// Gives what is for one node its names in `tx/`.
-fn link_node<'n>(
-    spool: &Spool,
-    batch: &DirRef,
-    node_name: &'n OsStr,
-    run: &Run,
-) -> durable::Result<Option<Linked<'n>>> {
-    let Some(node) = node_name.to_str().and_then(|name| name.parse::<NodeId>().ok()) else { return Ok(None) };
-    let Some(dir) = missing_is_none(batch.open_dir(node_name))? else { return Ok(None) };
-    let tx = spool.queue(&node, Queue::Tx)?;
+/// Gives what is for one node its names in `tx`.
+fn link_node(spool: &Spool, batch: &DirRef, node: &NodeId, tx: DirRef, run: &Run) -> durable::Result<Option<Linked>> {
+    let node_name = node.to_string();
+    let Some(dir) = missing_is_none(batch.open_dir(node_name.as_ref()))? else { return Ok(None) };
     let listing = missing_is_none(bodies::packets(&dir))?.unwrap_or_default();
     let envelopes = listing.envelopes.iter().map(|packet| (*packet, None));
     let bodies = listing.bodies.iter().map(|(packet, number)| (*packet, Some(*number)));
@@ -256,7 +261,7 @@ fn settle_nodes(batch: &DirRef, linked: Vec<Linked>) -> durable::Result<()> {
     for Linked { node_name, dir, names, .. } in linked {
         // Envelopes are still there if a power cut left them under both names: a rename between two names of a file does nothing.
         names.iter().try_for_each(|name| gone(dir.unlink(file_name(name).as_ref())))?;
-        match gone(batch.remove_dir(node_name)) {
+        match gone(batch.remove_dir(node_name.as_ref())) {
             Err(error) if error.is_taken() => {}
             other => other?,
         }

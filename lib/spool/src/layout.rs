@@ -2,7 +2,7 @@
 //!
 //! `spool-layout.md` is the law; this module knows how to walk it, the others know what each folder means.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use mb_wire::id::{NodeId, Root};
 
@@ -92,13 +92,22 @@ impl Spool {
 
     /// The same for what may be lost: a folder that was made is durable when `barrier` is.
     pub fn make_lossy(&self, path: &[&str], barrier: &mut Barrier) -> durable::Result<DirRef> {
+        let mut made = Vec::new();
+        let dir = self.make_missing(path, &mut made);
+        made.iter().for_each(|(above, _)| barrier.dir(above));
+        dir
+    }
+
+    /// Opens the folder at `path` and makes what is missing; nothing that was made is durable. Of each that somebody made just now, we or
+    /// another, `made` gets the folder that it lies in, and its name.
+    fn make_missing(&self, path: &[&str], made: &mut Vec<(DirRef, OsString)>) -> durable::Result<DirRef> {
         let mut dir = self.root.clone();
         for name in path {
             dir = match dir.open_dir(name.as_ref()) {
                 Err(error) if error.is_missing() => {
                     match dir.make_dir(name.as_ref(), DIR_MODE) {
                         Err(error) if !error.is_taken() => return Err(error),
-                        _ => barrier.dir(&dir),
+                        _ => made.push((dir.clone(), name.into())),
                     }
                     dir.open_dir(name.as_ref())?
                 }
@@ -112,6 +121,24 @@ impl Spool {
     pub fn queue(&self, node: &NodeId, queue: Queue) -> durable::Result<DirRef> {
         let path = self.queue_path(node, queue);
         self.make(&[&path[0], &path[1]])
+    }
+
+    /// The same of several nodes: what was made becomes durable together. Nobody has put anything there by then, and on an error
+    /// nobody finds them.
+    pub fn queues(&self, nodes: &[NodeId], queue: Queue) -> durable::Result<Vec<DirRef>> {
+        let mut made = Vec::new();
+        let found = nodes.iter().map(|node| {
+            let path = self.queue_path(node, queue);
+            self.make_missing(&[&path[0], &path[1]], &mut made)
+        });
+        let found = found.collect();
+        let mut barrier = Barrier::new();
+        made.iter().for_each(|(above, _)| barrier.dir(above));
+        let done = barrier.wait().and(found);
+        if done.is_err() {
+            made.iter().rev().for_each(|(above, name)| drop(above.remove_dir(name)));
+        }
+        done
     }
 
     /// A queue of `node`, if it is there.

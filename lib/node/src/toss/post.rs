@@ -175,6 +175,7 @@ impl<'a> Batch<'_, 'a> {
         let own = self.tosser.spool.own();
         for (node, message) in has_it.iter().filter(|(node, _)| *node != own) {
             self.marks.put(&mark, node, message, self.run, &mut barrier)?;
+            barrier.split_if_many().map_or(Ok(()), Barrier::wait)?;
         }
         barrier.wait()?;
         for (packet, from, next, became) in gone {
