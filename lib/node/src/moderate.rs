@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use mb_spool::barrier::Barrier;
-use mb_spool::batch::Batch;
 use mb_spool::class::{Class, Failure};
 use mb_spool::day::Today;
 use mb_spool::durable;
 use mb_spool::layout::Spool;
+use mb_spool::outbox::Outbox;
 use mb_spool::rules::{self, Taken};
 use mb_spool::run::Run;
 use mb_wire::area::{AreaError, Draft, PostSecret, Settings, Under};
@@ -188,13 +188,13 @@ impl Moderator<'_> {
         if subscribers.is_empty() {
             return Ok(());
         }
-        let batch = Batch::new(self.spool, run)?;
+        let mut outbox = Outbox::new(self.spool, run);
         for node in subscribers.into_values().filter(|node| node.id() != self.secrets.id()) {
             if let Some(envelope) = envelope(self.secrets, node, self.today.day, &content) {
-                batch.add_unkept(node.id(), &envelope)?;
+                outbox.add_unkept(node.id(), &envelope)?;
             }
         }
-        batch.publish()
+        outbox.publish()
     }
 
     fn random_bytes(&self) -> Result<Zeroizing<[u8; 32]>, ModerateError> {

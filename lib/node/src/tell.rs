@@ -1,9 +1,9 @@
 //! Tell: a program of ours has something to say to neighbours, in an envelope for each.
 
-use mb_spool::batch::Batch;
 use mb_spool::class::{Class, Failure};
 use mb_spool::durable;
 use mb_spool::layout::Spool;
+use mb_spool::outbox::Outbox;
 use mb_spool::run::Run;
 use mb_wire::envelope::Content;
 use mb_wire::id::PacketId;
@@ -54,9 +54,9 @@ pub fn tell(
         envelope.map(|envelope| (node.id(), envelope))
     };
     let envelopes = nodes.iter().map(wrap).collect::<Result<Vec<_>, _>>()?;
-    let batch = Batch::new(spool, run)?;
-    let add = |(node, envelope): &(_, Vec<u8>)| batch.add_unkept(*node, envelope);
+    let mut outbox = Outbox::new(spool, run);
+    let add = |(node, envelope): &(_, Vec<u8>)| outbox.add_unkept(*node, envelope);
     let packets = envelopes.iter().map(add).collect::<durable::Result<_>>()?;
-    batch.publish()?;
+    outbox.publish()?;
     Ok(packets)
 }

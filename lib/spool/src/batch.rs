@@ -1,4 +1,4 @@
-//! Make, commit, publish: a batch of packets that is sent whole or not at all; or, of what is relayed, packet by packet.
+//! Make, commit, publish: a batch of packets that is sent whole or not at all.
 //!
 //! A batch is made in `tmp/RUN/out/`, synced once, and committed by one rename to `self/out/RUN`: before it nothing is
 //! sent, after it all is. Publishing links the names into `NODE/tx/` and shrinks the batch; it can be done by anybody,
@@ -11,13 +11,12 @@ use mb_wire::envelope::packet_id;
 use mb_wire::id::{NodeId, PacketId};
 
 use crate::barrier::{Barrier, MANY_DIRS};
-use crate::bodies::{self, exists, index, link_or_copy};
+use crate::bodies::{self, exists, link_or_copy};
 use crate::durable::{self, DirRef, Entry, FileRef, Kind};
 use crate::layout::{DIR_MODE, FILE_MODE, Queue, Spool};
 use crate::names::body_name;
 use crate::once::{self, OnceRecord};
 use crate::run::{Run, gone, remove_tree};
-use crate::sent::UNKEPT_MODE;
 
 /// The name of the batch that a run makes, in its folder.
 const OUT: &str = "out";
@@ -69,17 +68,12 @@ impl<'a> Batch<'a> {
         for (number, body) in bodies.iter().enumerate() {
             link_or_copy(from, body.as_ref(), &dir, &body_name(&packet, number), self.run)?;
         }
-        self.create(&dir, packet, envelope, FILE_MODE)
+        self.create(&dir, packet, envelope)
     }
 
-    /// Adds a packet without bodies that is not kept until it is confirmed, whoever it is for.
-    pub fn add_unkept(&self, to: NodeId, envelope: &[u8]) -> durable::Result<PacketId> {
-        self.create(&self.node_dir(&to)?, packet_id(envelope), envelope, UNKEPT_MODE)
-    }
-
-    fn create(&self, dir: &DirRef, packet: PacketId, envelope: &[u8], mode: u32) -> durable::Result<PacketId> {
+    fn create(&self, dir: &DirRef, packet: PacketId, envelope: &[u8]) -> durable::Result<PacketId> {
         let name = packet.to_string();
-        let file = dir.create(name.as_ref(), mode)?;
+        let file = dir.create(name.as_ref(), FILE_MODE)?;
         file.write_at(envelope, 0)?;
         let many = {
             let mut state = self.state();
@@ -134,16 +128,6 @@ impl<'a> Batch<'a> {
             Some(record) => once::read(self.spool, &record.name),
             None => Ok(None),
         }
-    }
-
-    /// Sends the batch, packet by packet: durable on return. For what is made again if a crash comes between: then some
-    /// are sent, and `tmp/RUN` holds the others.
-    pub fn publish(self) -> durable::Result<()> {
-        let State { nodes, mut barrier, .. } = std::mem::take(&mut *self.state());
-        barrier.dir(&self.out);
-        barrier.wait()?;
-        publish_nodes(self.spool, &self.out, &nodes.into_iter().collect::<Vec<_>>(), self.run)?;
-        self.run.dir().remove_dir(OUT.as_ref())
     }
 }
 
@@ -317,22 +301,7 @@ fn publish_packet(
     if exists(&**tx, &name)? {
         link_all()?;
     }
-    index_bodies(spool, tx, packet, numbers)
-}
-
-/// Enters what was published into the index, so that it can be shared. The roots are in the envelope.
-fn index_bodies(spool: &Spool, tx: &DirRef, packet: &PacketId, numbers: &[u16]) -> durable::Result<()> {
-    if numbers.is_empty() {
-        return Ok(());
-    }
-    let Some(prefix) = crate::envelopes::prefix(tx, packet)? else { return Ok(()) };
-    for (number, body) in prefix.bodies.iter().enumerate() {
-        match index(spool, tx, &body_name(packet, number), &body.root) {
-            Err(error) if error.is_missing() => {}
-            other => other?,
-        }
-    }
-    Ok(())
+    if numbers.is_empty() { Ok(()) } else { bodies::index_of_packet(spool, tx, packet) }
 }
 
 /// What is in a folder of a batch; nothing, if another run has removed it.

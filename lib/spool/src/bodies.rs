@@ -62,6 +62,18 @@ pub fn index(spool: &Spool, from: &DirRef, name: &str, root: &Root) -> durable::
     }
 }
 
+/// Enters the bodies of a packet that was published in `tx` into the index, so that they can be shared. The roots are in the envelope.
+pub fn index_of_packet(spool: &Spool, tx: &DirRef, packet: &PacketId) -> durable::Result<()> {
+    let Some(prefix) = crate::envelopes::prefix(tx, packet)? else { return Ok(()) };
+    for (number, body) in prefix.bodies.iter().enumerate() {
+        match index(spool, tx, &body_name(packet, number), &body.root) {
+            Err(error) if error.is_missing() => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
 /// Links the body `root` from the index as `new` in `to`. `false`: it is not there. After `true` the name is
 /// visible; "have it already" may be said once `to` is synced.
 pub fn link_from_index(spool: &Spool, root: &Root, to: &DirRef, new: &str) -> durable::Result<bool> {

@@ -27,6 +27,8 @@ pub mod run;
 pub mod blocks;
 /// Make, commit, publish.
 pub mod batch;
+/// Packets that are sent one by one.
+pub mod outbox;
 /// What was sent under a `--once` key.
 pub mod once;
 /// Reading envelopes from a folder.

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use mb_spool::barrier::Barrier;
-use mb_spool::batch;
 use mb_spool::class::Class;
 use mb_spool::complaints;
 use mb_spool::durable::{self, DirRef};
+use mb_spool::outbox::Outbox;
 use mb_spool::run::Run;
 use mb_spool::way::{self, Hop, Left, Origin, Record};
 use mb_wire::envelope::{Address, CONFIRM_MOST, Content, HOPS_MOST, Wrap, wrap};
@@ -74,23 +74,23 @@ impl<'a> Answers<'a> {
         if self.0.is_empty() {
             return Ok(());
         }
-        let batch = batch::Batch::new(tosser.spool, run)?;
+        let mut outbox = Outbox::new(tosser.spool, run);
         for Answer { node, settled, reports, replies } in self.0.into_values() {
             let confirms = settled.chunks(CONFIRM_MOST).map(|packets| Content::Confirm(packets.to_vec()));
             let reports = reports.chunks(REPORTS_MOST).map(|reports| Content::Reports(reports.to_vec()));
             for content in confirms.chain(reports) {
                 // Who cannot be sealed to any more keeps what it keeps until its last day, and hears nothing.
                 if let Some(envelope) = envelope(tosser.secrets, node, today, &content) {
-                    batch.add_unkept(node.id(), &envelope)?;
+                    outbox.add_unkept(node.id(), &envelope)?;
                 }
             }
             for (route, statement) in replies {
                 if let Some(envelope) = reply(tosser.secrets, node, today, &route, &statement) {
-                    batch.add(node.id(), &envelope, run.dir(), &[] as &[&str])?;
+                    outbox.add(node.id(), &envelope, run.dir(), &[] as &[&str])?;
                 }
             }
         }
-        batch.publish()
+        outbox.publish()
     }
 }
 

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mb_spool::areas::{self, Message};
 use mb_spool::barrier::Barrier;
-use mb_spool::batch;
 use mb_spool::durable;
+use mb_spool::outbox::Outbox;
 use mb_spool::rules::{self, Taken};
 use mb_spool::seen::DoneMark;
 use mb_spool::subscribed::{self, Subscribed};
@@ -166,17 +166,17 @@ impl<'a> Batch<'_, 'a> {
             }
         }
         if !said.is_empty() || !served.is_empty() {
-            let batch = batch::Batch::new(tosser.spool, run)?;
+            let mut outbox = Outbox::new(tosser.spool, run);
             for ((to, statement), node) in said {
                 if let Some(envelope) = envelope(tosser.secrets, node, today.day, &Content::Statement(statement)) {
-                    batch.add_unkept(to, &envelope)?;
+                    outbox.add_unkept(to, &envelope)?;
                 }
             }
             let mut given = Vec::new();
             for (node, area, have, nice) in served {
-                self.serve(node, &area, &have, nice, &batch, &mut given)?;
+                self.serve(node, &area, &have, nice, &mut outbox, &mut given)?;
             }
-            batch.publish()?;
+            outbox.publish()?;
             let (mark, mut barrier) = (DoneMark::make(run)?, Barrier::new());
             for (node, message) in &given {
                 self.marks.put(&mark, node, message, run, &mut barrier)?;
@@ -201,7 +201,7 @@ impl<'a> Batch<'_, 'a> {
         area: &AreaId,
         have: &Summary,
         nice: u8,
-        batch: &batch::Batch,
+        outbox: &mut Outbox,
         given: &mut Vec<(NodeId, Message)>,
     ) -> durable::Result<()> {
         let kept = areas::kept(self.tosser.spool, area)?;
@@ -215,7 +215,7 @@ impl<'a> Batch<'_, 'a> {
                 continue;
             }
             let Ok(envelope) = self.wrap_message(node, &message, nice) else { continue };
-            match batch.add(node.id(), &envelope, kept.dir(), &names) {
+            match outbox.add(node.id(), &envelope, kept.dir(), &names) {
                 Ok(_) => given.push((node.id(), Message { area: *area, end, hash: kept.hash })),
                 // It was asked for twice.
                 Err(error) if error.is_taken() => {}

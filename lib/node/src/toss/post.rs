@@ -4,13 +4,14 @@
 //! does the rest again: what was published twice comes out as the same packet, and who has the message drops it.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use mb_spool::areas::{self, Message};
 use mb_spool::barrier::Barrier;
-use mb_spool::batch;
+use mb_spool::blocks::for_each_block;
 use mb_spool::durable::{self, FileRef};
 use mb_spool::names::body_name;
+use mb_spool::outbox::Outbox;
 use mb_spool::relayed;
 use mb_spool::seen::DoneMark;
 use mb_spool::verify::is_body;
@@ -140,7 +141,7 @@ impl<'a> Batch<'_, 'a> {
             // What they are twins of did not hold: they are looked at by the next run.
             return Ok(());
         }
-        let batch = batch::Batch::new(self.tosser.spool, self.run)?;
+        let mut outbox = Outbox::new(self.tosser.spool, self.run);
         let brought = twins.iter().filter_map(|item| post_of(item));
         let brought: BTreeSet<(NodeId, Message)> =
             brought.map(|(accepted, post)| (accepted.from.id(), post.message())).collect();
@@ -149,7 +150,7 @@ impl<'a> Batch<'_, 'a> {
         for item in posted {
             let Some((accepted, post)) = post_of(item) else { continue };
             let message = post.message();
-            match self.add(accepted, post, &brought, &batch) {
+            match self.add(accepted, post, &brought, &mut outbox) {
                 Ok(added) => {
                     let known = [Some(accepted.from.id()), post.author].into_iter().flatten();
                     has_it.extend(known.map(|node| (node, message)));
@@ -170,7 +171,7 @@ impl<'a> Batch<'_, 'a> {
                 item.fate = Fate::Known;
             }
         }
-        batch.publish()?;
+        outbox.publish()?;
         let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
         let own = self.tosser.spool.own();
         for (node, message) in has_it.iter().filter(|(node, _)| *node != own) {
@@ -193,17 +194,23 @@ impl<'a> Batch<'_, 'a> {
         accepted: &Accepted,
         post: &Post,
         brought: &BTreeSet<(NodeId, Message)>,
-        batch: &batch::Batch,
+        outbox: &mut Outbox,
     ) -> Result<Vec<(&'a KnownNode, mb_wire::id::PacketId)>, PayloadError> {
         let names: Vec<String> = (0..accepted.bodies.len()).map(|number| body_name(&accepted.packet, number)).collect();
-        let mut envelopes = Vec::new();
         let to = self.subscribers(accepted, post)?.into_iter();
-        for node in to.filter(|node| !brought.contains(&(node.id(), post.message()))) {
-            envelopes.push((node, self.wrap_message(node, &post.message, accepted.nice)?));
-        }
+        let mut to = to.filter(|node| !brought.contains(&(node.id(), post.message()))).enumerate();
+        let envelopes = Mutex::new(Vec::new());
+        let wrap = |(number, node): (usize, &'a KnownNode), _: &mut Vec<u8>| {
+            let envelope = self.wrap_message(node, &post.message, accepted.nice)?;
+            envelopes.lock().unwrap_or_else(PoisonError::into_inner).push((number, node, envelope));
+            Ok::<(), PayloadError>(())
+        };
+        for_each_block(self.tosser.threads, |_| Ok(to.next()), wrap)?;
+        let mut envelopes = envelopes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        envelopes.sort_unstable_by_key(|(number, ..)| *number);
         let mut added = Vec::with_capacity(envelopes.len());
-        for (node, envelope) in envelopes {
-            added.push((node, batch.add(node.id(), &envelope, &self.source.dir, &names)?));
+        for (_, node, envelope) in envelopes {
+            added.push((node, outbox.add(node.id(), &envelope, &self.source.dir, &names)?));
         }
         Ok(added)
     }

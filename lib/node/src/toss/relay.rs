@@ -13,10 +13,11 @@ use mb_spool::bodies::is_in_queue;
 use mb_spool::durable::{self, FileRef};
 use mb_spool::layout::Queue;
 use mb_spool::names::body_name;
+use mb_spool::outbox::Outbox;
 use mb_spool::seen::{DoneMark, Seen};
 use mb_spool::verify::body_root;
 use mb_spool::way::{self, AFTER_DAYS, Origin, Record};
-use mb_spool::{ahead, batch, relayed};
+use mb_spool::{ahead, relayed};
 use mb_wire::envelope::{BodyName, packet_id};
 use mb_wire::id::{PacketId, Root, SlotTag};
 use mb_wire::route::{Veil, Veils};
@@ -165,7 +166,7 @@ impl<'a> Batch<'_, 'a> {
         stage: &Stage,
         tell: Tell,
     ) -> durable::Result<()> {
-        let batch = batch::Batch::new(self.tosser.spool, self.run)?;
+        let mut outbox = Outbox::new(self.tosser.spool, self.run);
         let mut tags: BTreeSet<SlotTag> = BTreeSet::new();
         let mut gone = Vec::with_capacity(outgoing.len());
         for (mut item, Outgoing { envelope, bodies }) in outgoing {
@@ -179,7 +180,7 @@ impl<'a> Batch<'_, 'a> {
                 OutgoingBodies::Source(names) => (&self.source.dir, names),
                 OutgoingBodies::Run(names) => (self.run.dir(), names),
             };
-            match batch.add(relay.next.id(), &envelope, dir, names) {
+            match outbox.add(relay.next.id(), &envelope, dir, names) {
                 Ok(became) => {
                     self.note_way(&item, &became)?;
                     gone.push(Gone { item, became });
@@ -190,7 +191,7 @@ impl<'a> Batch<'_, 'a> {
                 }
             }
         }
-        batch.publish()?;
+        outbox.publish()?;
         self.mark(&gone, stage)?;
         self.end_ahead(&gone)?;
         for Gone { item, became } in gone {

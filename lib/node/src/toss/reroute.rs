@@ -2,11 +2,11 @@
 //! is dropped at the recipient, by letter id.
 
 use mb_spool::barrier::Barrier;
-use mb_spool::batch;
 use mb_spool::bodies::remove_packet;
 use mb_spool::durable;
 use mb_spool::envelopes;
 use mb_spool::names::body_name;
+use mb_spool::outbox::Outbox;
 use mb_spool::roads::{self, Road, Roads, Stalled};
 use mb_wire::id::Root;
 
@@ -32,7 +32,7 @@ impl Job<'_, '_> {
         if stalled.is_empty() {
             return Ok(false);
         }
-        let (batch, mut barrier) = (batch::Batch::new(spool, self.run)?, Barrier::new());
+        let (mut outbox, mut barrier) = (Outbox::new(spool, self.run), Barrier::new());
         let mut gone = Vec::with_capacity(stalled.len());
         for one in &stalled {
             let Stalled { packet, tx, roads: Roads { roads, days }, .. } = one;
@@ -51,7 +51,7 @@ impl Job<'_, '_> {
                 continue;
             };
             let bodies: Vec<String> = (0..prefix.bodies.len()).map(|number| body_name(packet, number)).collect();
-            match batch.add(road.to, &road.envelope, tx, &bodies) {
+            match outbox.add(road.to, &road.envelope, tx, &bodies) {
                 Ok(_) => {}
                 Err(error) if error.is_missing() => continue,
                 Err(error) => return Err(error),
@@ -64,7 +64,7 @@ impl Job<'_, '_> {
             gone.push((one, road, prefix.bodies, lock));
         }
         barrier.wait()?;
-        batch.publish()?;
+        outbox.publish()?;
         let may_be_more = !gone.is_empty() && stalled.len() == MOST_AT_ONCE;
         for (one, road, bodies, _lock) in gone {
             let roots: Vec<Root> = bodies.iter().map(|body| body.root).collect();
