@@ -184,7 +184,12 @@ impl World {
                     place.rx.push(packet);
                 }
                 Task::Relay(relay) => place.relay(relay, from, &packet, sent, net, at),
-                Task::Post(_) | Task::Confirm(_) | Task::Report(_) | Task::Statement(..) | Task::Reply(..) => {
+                Task::Post(_)
+                | Task::Copy
+                | Task::Confirm(_)
+                | Task::Report(_)
+                | Task::Statement(..)
+                | Task::Reply(..) => {
                     panic!("nobody asked")
                 }
             }

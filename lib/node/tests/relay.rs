@@ -194,6 +194,7 @@ fn tag(accepted: &Accepted) -> SlotTag {
         Task::Relay(relay) => relay.tag,
         Task::Deliver(_)
         | Task::Post(_)
+        | Task::Copy
         | Task::Confirm(_)
         | Task::Report(_)
         | Task::Statement(..)
@@ -290,6 +291,7 @@ fn the_same_packet_goes_on_as_the_same_packet() {
         Task::Relay(relay) => relay.wrap(&net.actors[1].secrets, &[], 7).expect("it fits"),
         Task::Deliver(_)
         | Task::Post(_)
+        | Task::Copy
         | Task::Confirm(_)
         | Task::Report(_)
         | Task::Statement(..)

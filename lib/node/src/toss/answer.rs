@@ -143,7 +143,10 @@ impl<'a> Batch<'_, 'a> {
             if let Some(accepted) = item.accepted.as_ref().filter(|_| is_settled) {
                 // Not of what is said of packets.
                 if accepted.ask
-                    && matches!(accepted.task, Task::Deliver(_) | Task::Post(_) | Task::Relay(_) | Task::Reply(..))
+                    && matches!(
+                        accepted.task,
+                        Task::Deliver(_) | Task::Post(_) | Task::Copy | Task::Relay(_) | Task::Reply(..)
+                    )
                 {
                     taken.answers.to(accepted.from).settled.push(item.packet);
                 }

@@ -27,7 +27,7 @@ use mb_wire::id::{MsgHash, PacketId, Root};
 
 use super::charge::Charges;
 use super::control::Talk;
-use super::decide::{Accepted, Decision, Deliver, How, Known, Refusal, Relay, Task, Word, decide};
+use super::decide::{Accepted, Arrived, Decision, Deliver, How, Known, Refusal, Relay, Task, Word, arrive};
 use super::payload::PayloadError;
 use super::relay::Outgoing;
 use super::reply::Answered;
@@ -150,6 +150,7 @@ impl Accepted<'_> {
             Task::Post(_) => self.bodies.iter().map(|body| body.size).sum::<u64>() > LARGE_LEN,
             // Bodies of an onion are rewritten.
             Task::Relay(Relay { veils: None, .. })
+            | Task::Copy
             | Task::Confirm(_)
             | Task::Report(_)
             | Task::Statement(..)
@@ -258,7 +259,10 @@ impl<'a> Batch<'_, 'a> {
     fn examine(&self, claimed: Claimed, known: &Known<'a>, stage: &Stage) -> Item<'a> {
         let Claimed { packet, envelope, _lock } = claimed;
         let decision = match &envelope {
-            Read::Whole(bytes) => decide(packet, bytes, known),
+            Read::Whole(bytes) => match arrive(packet, bytes, known) {
+                Ok(arrived) => self.decide(arrived, known),
+                Err(decision) => *decision,
+            },
             Read::Missing | Read::Damaged => Decision::Condemn(Refusal::Damaged, None),
         };
         let (fate, word, accepted) = match decision {
@@ -271,6 +275,12 @@ impl<'a> Batch<'_, 'a> {
         };
         let roots = accepted.iter().flat_map(|accepted| accepted.bodies.iter().map(|body| body.root)).collect();
         Item { packet, roots, accepted, word, fate, _lock }
+    }
+
+    /// A message that we are through with is not looked into again, whoever brings it. Where that cannot be told, it comes to light later.
+    fn decide(&self, arrived: Arrived<'a>, known: &Known<'a>) -> Decision<'a> {
+        let is_copy = arrived.message().is_some_and(|message| self.marks.has(&known.own, &message).unwrap_or(false));
+        if is_copy { Decision::Take(Box::new(arrived.copy())) } else { arrived.decide(known) }
     }
 
     /// Everything before the barriers.
@@ -294,6 +304,7 @@ impl<'a> Batch<'_, 'a> {
                 let confirmed = sent::confirm(self.tosser.spool, &accepted.from.id(), packets, self.run);
                 confirmed.map(|()| Fate::Done).map_err(PayloadError::from)
             }
+            Task::Copy => Ok(Fate::Known),
             Task::Report(_) => Ok(Fate::Done),
             Task::Statement(statement, bytes) => self.take_statement(accepted, statement, bytes),
             Task::Reply(returned, error) => self.take_reply(returned, error, stage),
@@ -652,6 +663,7 @@ impl<'a> Batch<'_, 'a> {
             Task::Relay(_) => self.go_ahead(item),
             Task::Deliver(_)
             | Task::Post(_)
+            | Task::Copy
             | Task::Confirm(_)
             | Task::Report(_)
             | Task::Statement(..)

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mb_spool::areas::Message;
 use mb_spool::class::Class;
 use mb_spool::date::time_text;
 use mb_wire::area::{AreaError, AreaMessage, Head, Mode};
 use mb_wire::card::CardError;
-use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Wrap};
+use mb_wire::envelope::{self, Address, BodyName, Content, EnvelopeError, HOPS_MOST, Prefix, Wrap};
 use mb_wire::hash::Digest;
 use mb_wire::id::{AreaId, LetterId, Mark, MsgHash, NodeId, PacketId, SlotTag};
 use mb_wire::key::{ExchangeSecret, NodeSecrets};
@@ -110,6 +111,8 @@ pub enum Task<'a> {
     Deliver(Box<Deliver<'a>>),
     /// It is a message of an area.
     Post(Post<'a>),
+    /// It is a message of an area that we are through with, or says so.
+    Copy,
     /// It is under way to somebody else.
     Relay(Relay<'a>),
     /// It says that these packets of ours are settled over there.
@@ -625,40 +628,41 @@ pub(super) const CLOCK_SLACK_DAYS: u32 = 2;
 
 /// What the envelope `file`, called `packet`, means here.
 pub fn decide<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Decision<'a> {
-    let mut word = None;
-    match examine(packet, file, known, &mut word) {
-        Ok(accepted) => Decision::Take(Box::new(Accepted { word, ..accepted })),
-        Err(refusal) => refusal.decision(word),
-    }
+    arrive(packet, file, known).map_or_else(|decision| *decision, |arrived| arrived.decide(known))
 }
 
-/// `word` is known as soon as slot or letter are read, and they may still be refused.
-fn examine<'a>(
+/// An envelope that is for us, from a neighbour who has signed it. Nothing is known yet of what is in it.
+pub struct Arrived<'a> {
     packet: PacketId,
-    file: &[u8],
-    known: &Known<'a>,
-    word: &mut Option<Word<'a>>,
-) -> Result<Accepted<'a>, Refusal> {
+    from: &'a KnownNode,
+    prefix: Prefix,
+    hops: u8,
+    ask: bool,
+    content: Content,
+}
+
+/// The first half of [`decide`]: opens the envelope. An error is what becomes of it, if it is refused already.
+pub fn arrive<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Arrived<'a>, Box<Decision<'a>>> {
+    let refuse = |refusal: Refusal, word| Err(Box::new(refusal.decision(word)));
     if envelope::packet_id(file) != packet {
-        return Err(Refusal::Damaged);
+        return refuse(Refusal::Damaged, None);
     }
-    match check_dates(envelope::read_prefix(file)?.end, known) {
-        Ok(()) => look_inside(packet, file, known, word),
+    let prefix = envelope::read_prefix(file).map_err(Refusal::from);
+    match prefix.and_then(|prefix| check_dates(prefix.end, known)) {
+        Ok(()) => open(packet, file, known).or_else(|refusal| refuse(refusal, None)),
         Err(ended @ Refusal::Ended { .. }) => {
-            // Only to learn who is to hear of it.
-            let _ = look_inside(packet, file, known, word);
-            Err(ended)
+            let mut word = None;
+            if let Ok(arrived) = open(packet, file, known) {
+                // Only to learn who is to hear of it.
+                let _ = arrived.look_inside(known, &mut word);
+            }
+            refuse(ended, word)
         }
-        Err(other) => Err(other),
+        Err(other) => refuse(other, None),
     }
 }
 
-fn look_inside<'a>(
-    packet: PacketId,
-    file: &[u8],
-    known: &Known<'a>,
-    word: &mut Option<Word<'a>>,
-) -> Result<Accepted<'a>, Refusal> {
+fn open<'a>(packet: PacketId, file: &[u8], known: &Known<'a>) -> Result<Arrived<'a>, Refusal> {
     let opened = envelope::open(file, known.own, |tag| known.keys.find(tag))?;
     let prefix = opened.prefix.clone();
     let from = known.nodes.node(&opened.from).ok_or(Refusal::UnknownNeighbour(opened.from))?;
@@ -667,31 +671,65 @@ fn look_inside<'a>(
     if !from.link.from {
         return Err(Refusal::NoNeighbour(from.name.clone()));
     }
-    let task = match content {
-        Content::Letter(signed) => {
-            let here = Here { letter: signed, frame: Frame::from(&prefix), trace: Trace::default(), veils: None };
-            Task::Deliver(Box::new(deliver(here, known, from, word)?))
+    Ok(Arrived { packet, from, prefix, hops, ask, content })
+}
+
+impl<'a> Arrived<'a> {
+    /// By what it is marked, if it says that it is a message of an area.
+    pub fn message(&self) -> Option<Message> {
+        match &self.content {
+            Content::Area(message) => {
+                let Head { area, end, .. } = message.head;
+                Some(Message { area, end, hash: message.hash() })
+            }
+            _ => None,
         }
-        Content::Area(message) => Task::Post(post(message, known)?),
-        Content::Confirm(packets) => Task::Confirm(packets),
-        Content::Statement(bytes) => Task::Statement(Box::new(Statement::parse(&bytes)?), bytes),
-        Content::Reports(reports) => Task::Report(reports),
-        Content::Routed(routed) => {
-            let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
-            match routed.open(known.own, key, &prefix)? {
-                Step::Here(here) => Task::Deliver(Box::new(deliver(*here, known, from, word)?)),
-                Step::Returned(returned, error) => {
-                    check_dates(returned.end, known)?;
-                    Task::Reply(returned, error)
-                }
-                Step::Onward(onward) => {
-                    *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into(), reply: None });
-                    Task::Relay(relay(*onward, from, hops, known)?)
+    }
+
+    /// It is a copy of what is done already.
+    pub fn copy(self) -> Accepted<'a> {
+        let Arrived { packet, from, prefix, ask, .. } = self;
+        Accepted { packet, from, ask, nice: prefix.nice, word: None, bodies: prefix.bodies, task: Task::Copy }
+    }
+
+    /// The second half of [`decide`].
+    pub fn decide(self, known: &Known<'a>) -> Decision<'a> {
+        let mut word = None;
+        match self.look_inside(known, &mut word) {
+            Ok(accepted) => Decision::Take(Box::new(Accepted { word, ..accepted })),
+            Err(refusal) => refusal.decision(word),
+        }
+    }
+
+    /// `word` is known as soon as slot or letter are read, and they may still be refused.
+    fn look_inside(self, known: &Known<'a>, word: &mut Option<Word<'a>>) -> Result<Accepted<'a>, Refusal> {
+        let Arrived { packet, from, prefix, hops, ask, content } = self;
+        let task = match content {
+            Content::Letter(signed) => {
+                let here = Here { letter: signed, frame: Frame::from(&prefix), trace: Trace::default(), veils: None };
+                Task::Deliver(Box::new(deliver(here, known, from, word)?))
+            }
+            Content::Area(message) => Task::Post(post(message, known)?),
+            Content::Confirm(packets) => Task::Confirm(packets),
+            Content::Statement(bytes) => Task::Statement(Box::new(Statement::parse(&bytes)?), bytes),
+            Content::Reports(reports) => Task::Report(reports),
+            Content::Routed(routed) => {
+                let key = known.keys.find(routed.key()).ok_or(RouteError::NoKey(routed.key()))?;
+                match routed.open(known.own, key, &prefix)? {
+                    Step::Here(here) => Task::Deliver(Box::new(deliver(*here, known, from, word)?)),
+                    Step::Returned(returned, error) => {
+                        check_dates(returned.end, known)?;
+                        Task::Reply(returned, error)
+                    }
+                    Step::Onward(onward) => {
+                        *word = onward.receipt.then(|| Word { to: from, mark: onward.tag.into(), reply: None });
+                        Task::Relay(relay(*onward, from, hops, known)?)
+                    }
                 }
             }
-        }
-    };
-    Ok(Accepted { packet, from, ask, nice: prefix.nice, word: None, bodies: prefix.bodies, task })
+        };
+        Ok(Accepted { packet, from, ask, nice: prefix.nice, word: None, bodies: prefix.bodies, task })
+    }
 }
 
 fn deliver<'a>(
