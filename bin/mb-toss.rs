@@ -3,7 +3,7 @@
 use clap::Parser;
 use mb_cli::{Arguments, Common, Complaint, Failed, Program, node_name};
 use mb_node::home::Home;
-use mb_node::toss::{Delivered, Event, Scope, watch};
+use mb_node::toss::{self, Delivered, Event, Scope, watch};
 use mb_spool::class::Class;
 use mb_spool::date::time_text;
 use mb_spool::layout::{Queue, Spool};
@@ -99,23 +99,30 @@ fn run(args: Args, program: &mut Program) -> Result<(), Failed> {
         return say_what_waits(program, &spool);
     }
     program.out().end_with_nul(args.nul);
-    let secrets = program.unlock(&home)?;
-    if args.retry {
-        retry(program, &spool, &args.packets)?;
-    }
-    let watcher = args.watch.then(|| watch::Watcher::new(&spool)).transpose()?;
-    let mut count = toss(program, &home, &spool, &secrets, &scope, args.json)?;
-    if let Some(mut watcher) = watcher {
-        program.out().flush();
-        while watcher.wait(program.stop())? {
-            count += toss(program, &home, &spool, &secrets, &scope, args.json)?;
-            program.out().flush();
-        }
-    }
+    let is_idle = !args.retry && !args.watch && !toss::is_due(&spool, &scope, mb_cli::now_secs())?;
+    let count = if is_idle { 0 } else { work(program, &args, &home, &spool, &scope)? };
     if args.require_work && count == 0 {
         program.count(Class::Nothing);
     }
     Ok(())
+}
+
+/// Tosses once, or with `--watch` again and again; how many packets went somewhere.
+fn work(program: &mut Program, args: &Args, home: &Home, spool: &Spool, scope: &Scope) -> Result<u64, Failed> {
+    let secrets = program.unlock(home)?;
+    if args.retry {
+        retry(program, spool, &args.packets)?;
+    }
+    let watcher = args.watch.then(|| watch::Watcher::new(spool)).transpose()?;
+    let mut count = toss(program, home, spool, &secrets, scope, args.json)?;
+    if let Some(mut watcher) = watcher {
+        program.out().flush();
+        while watcher.wait(program.stop())? {
+            count += toss(program, home, spool, &secrets, scope, args.json)?;
+            program.out().flush();
+        }
+    }
+    Ok(count)
 }
 
 fn toss(

@@ -546,6 +546,26 @@ fn a_passphrase_seals_the_key() {
     }
 }
 
+/// A timer asks for it only when something came.
+#[test]
+fn a_toss_that_has_nothing_to_do_asks_for_no_passphrase() {
+    let world = World::new();
+    let (north, south) = (world.node("north"), world.place("south"));
+    south.command(["mb-init", "--name", "south", "--passphrase-fd", "0"]).stdin("battery\n").run().ok();
+    world.introduce(&[&north, &south]);
+    // What is done once a day is done with the first toss, which needs no other key.
+    south.command(["mb-toss", "--passphrase-fd", "0"]).stdin("battery\n").run().silent();
+    let toss = || south.command(["mb-toss"]).env("MB_PASSPHRASE_CMD", "exit 3");
+    toss().run().silent();
+    toss().args(["--require-work"]).run().fails_quietly(3);
+    let (file, stick) = (world.write("file", "x"), world.make_dir("stick"));
+    north.command(["mb-send", "-t", "south"]).arg(file).run().ok();
+    north.command(["mb-xfer", "--out", "--node", "south"]).arg(&stick).run().silent();
+    south.command(["mb-xfer", "--in"]).arg(&stick).run().silent();
+    toss().run().fails_with(66, "MB_PASSPHRASE_CMD: exit status: 3");
+    south.command(["mb-toss", "--passphrase-fd", "0"]).stdin("battery\n").run().ok();
+}
+
 #[test]
 fn a_passphrase_that_cannot_be_had_makes_no_node() {
     let world = World::new();

@@ -276,7 +276,7 @@ struct Source {
 impl Tosser<'_> {
     /// Tosses everything that is here. What concerns a single packet is told and does not end the run.
     pub fn toss(&self, scope: &Scope, random: [u8; 16], tell: Tell) -> durable::Result<()> {
-        if !self.is_work(scope)? {
+        if !is_due(self.spool, scope, self.now)? {
             return Ok(());
         }
         let run = Run::start(self.spool, random)?;
@@ -311,7 +311,7 @@ impl Tosser<'_> {
             job.look_for_late(tell)?;
         }
         let mut bodies_came = false;
-        for source in self.sources(scope, Queue::Rx)? {
+        for source in sources(self.spool, scope, Queue::Rx)? {
             bodies_came |= job.toss_queue(&source, tell)?;
         }
         match wait::due(self.spool, self.now)? {
@@ -322,49 +322,12 @@ impl Tosser<'_> {
 
     /// Writes down that what waits is to be looked at, before whatever says so goes. Nothing, if nothing waits.
     fn note_due(&self, run: &Run) -> durable::Result<()> {
-        for source in self.sources(&Scope::default(), Queue::Wait)? {
+        for source in sources(self.spool, &Scope::default(), Queue::Wait)? {
             if source.dir.list()?.next().is_some() {
                 return wait::note_due(self.spool, self.now, run);
             }
         }
         Ok(())
-    }
-
-    /// Whether there is anything to do; reads a few folders and writes nothing.
-    fn is_work(&self, scope: &Scope) -> durable::Result<bool> {
-        let is_new_day = day::last(self.spool)? != Some(day::clock_day(self.now));
-        if is_new_day
-            || batch::is_publishing_due(self.spool)?
-            || has_entries(self.spool, &["tmp"])?
-            || has_entries(self.spool, &["self", way::HANDED])?
-        {
-            return Ok(true);
-        }
-        if wait::due(self.spool, self.now)?.is_some() || !roads::stalled(self.spool, self.now, 1)?.is_empty() {
-            return Ok(true);
-        }
-        for source in self.sources(scope, Queue::Rx)? {
-            if source.dir.list()?.next().is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The queues to toss from, without making any.
-    fn sources(&self, scope: &Scope, queue: Queue) -> durable::Result<Vec<Source>> {
-        let own = self.spool.own();
-        let mut nodes: BTreeSet<NodeId> = self.spool.nodes()?.into_iter().collect();
-        nodes.insert(own);
-        let mut sources = Vec::new();
-        for node in nodes.iter().filter(|node| scope.from.is_empty() || scope.from.contains(node) || **node == own) {
-            if let Some(dir) = self.spool.find_queue(node, queue)? {
-                let folder = if *node == own { "self".into() } else { node.to_string() };
-                let name = format!("{folder}/{}", queue.name());
-                sources.push(Source { name, dir, is_wait: queue == Queue::Wait });
-            }
-        }
-        Ok(sources)
     }
 
     /// Once a day: what has ended is forgotten.
@@ -408,7 +371,7 @@ impl Job<'_, '_> {
     fn toss_waiting(&self, due: Option<wait::Due>, tell: Tell) -> durable::Result<()> {
         let Job { tosser, scope, .. } = *self;
         let mut is_done = scope.from.is_empty() && !(scope.no_relay || scope.no_file || scope.no_exec);
-        for source in tosser.sources(scope, Queue::Wait)? {
+        for source in sources(tosser.spool, scope, Queue::Wait)? {
             self.toss_queue(&source, &mut |event| {
                 is_done &= !matches!(event, Event::Failed(_) | Event::Held { .. });
                 tell(event);
@@ -457,6 +420,43 @@ impl Job<'_, '_> {
         }
         Ok(adopted)
     }
+}
+
+/// Whether there is anything to toss now, in seconds since 1970. Reads a few folders, needs no key and writes nothing.
+pub fn is_due(spool: &Spool, scope: &Scope, now: u64) -> durable::Result<bool> {
+    let is_new_day = day::last(spool)? != Some(day::clock_day(now));
+    if is_new_day
+        || batch::is_publishing_due(spool)?
+        || has_entries(spool, &["tmp"])?
+        || has_entries(spool, &["self", way::HANDED])?
+    {
+        return Ok(true);
+    }
+    if wait::due(spool, now)?.is_some() || !roads::stalled(spool, now, 1)?.is_empty() {
+        return Ok(true);
+    }
+    for source in sources(spool, scope, Queue::Rx)? {
+        if source.dir.list()?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The queues to toss from, without making any.
+fn sources(spool: &Spool, scope: &Scope, queue: Queue) -> durable::Result<Vec<Source>> {
+    let own = spool.own();
+    let mut nodes: BTreeSet<NodeId> = spool.nodes()?.into_iter().collect();
+    nodes.insert(own);
+    let mut sources = Vec::new();
+    for node in nodes.iter().filter(|node| scope.from.is_empty() || scope.from.contains(node) || **node == own) {
+        if let Some(dir) = spool.find_queue(node, queue)? {
+            let folder = if *node == own { "self".into() } else { node.to_string() };
+            let name = format!("{folder}/{}", queue.name());
+            sources.push(Source { name, dir, is_wait: queue == Queue::Wait });
+        }
+    }
+    Ok(sources)
 }
 
 fn has_entries(spool: &Spool, path: &[&str]) -> durable::Result<bool> {
