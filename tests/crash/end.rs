@@ -125,7 +125,7 @@ fn litter_in_spool(spool: &Path) -> Vec<String> {
             [node, "road", name]
                 if !spool.join(node).join("tx").join(name.split('.').next().unwrap_or(name)).exists() => {}
             // Which message of an area whom has: until its day.
-            [_, "area", _, _, _] => {}
+            ["self", "area", _, _, _] => {}
             // A message that is kept, and what finds its body.
             ["area", _, _, _] => {}
             ["body", _, _] if fs::metadata(&path).is_ok_and(|meta| meta.nlink() > 1) => {}

@@ -1,8 +1,8 @@
 //! Areas: who has which message, and messages that are kept.
 //!
-//! `NODE/area/AREA/DAY/MSGHASH` is empty and says that NODE has that message, in `self/` that we have handed it on and done with it what is
-//! to be done here. DAY is the message's own last day, so a look-up is one stat and forgetting is one folder. A mark is made after what it
-//! speaks of is durable: without it something is sent twice, with it too early something would be lost.
+//! `self/area/AREA/DAY/MSGHASH` is empty and says that we have handed that message on and done with it what is to be done here,
+//! `MSGHASH.NODE` that NODE has it. DAY is the message's own last day, so a look-up is one stat and forgetting is one folder. A mark is
+//! made after what it speaks of is durable: without it something is sent twice, with it too early something would be lost.
 //!
 //! `area/AREA/DAY/MSGHASH` is a message that is kept, and `MSGHASH.n` are links to its bodies.
 
@@ -21,7 +21,7 @@ use crate::record;
 use crate::run::{Run, forget_days, gone};
 use crate::seen::DoneMark;
 
-/// The folder of marks in a node's folder, and that of kept messages in the spool's.
+/// The folder of marks in `self/`, and that of kept messages in the spool's.
 pub const AREA: &str = "area";
 
 /// Marks are dropped so many days after the day that they are filed under, as letters are forgotten.
@@ -41,7 +41,7 @@ pub struct Message {
 /// The marks of a run; some of their folders stay open. Threads may ask at the same time.
 pub struct Marks<'a> {
     spool: &'a Spool,
-    dirs: Mutex<BTreeMap<(NodeId, AreaId, u32), DirRef>>,
+    dirs: Mutex<BTreeMap<(AreaId, u32), DirRef>>,
 }
 
 impl<'a> Marks<'a> {
@@ -52,17 +52,15 @@ impl<'a> Marks<'a> {
 
     /// Whether `node` has the message; ours says that all is done.
     pub fn has(&self, node: &NodeId, message: &Message) -> durable::Result<bool> {
-        let key = (*node, message.area, message.end);
-        let known = self.dirs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let dir = match known {
+        let dir = match self.open(message) {
             Some(dir) => dir,
             None => {
-                let path = self.path(node, message);
+                let path = path(message);
                 let Some(dir) = self.spool.find(&path.each_ref().map(String::as_str))? else { return Ok(false) };
-                self.keep(key, dir)
+                self.keep(message, dir)
             }
         };
-        exists(&*dir, &message.hash.to_string())
+        exists(&*dir, &self.name(node, message))
     }
 
     /// Notes that `node` has the message. Durable when `barrier` is.
@@ -74,33 +72,42 @@ impl<'a> Marks<'a> {
         run: &Run,
         barrier: &mut Barrier,
     ) -> durable::Result<()> {
-        let key = (*node, message.area, message.end);
-        let known = self.dirs.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let dir = match known {
+        let dir = match self.open(message) {
             Some(dir) => dir,
-            None => {
-                // With a mark a copy more is lost, or sent.
-                let path = self.path(node, message);
-                self.keep(key, self.spool.make_lossy(&path.each_ref().map(String::as_str), barrier)?)
-            }
+            // Where a mark is lost a copy more is sent.
+            None => self.keep(message, self.spool.make_lossy(&path(message).each_ref().map(String::as_str), barrier)?),
         };
-        mark.put(&dir, &message.hash, run)?;
+        mark.put(&dir, &self.name(node, message), run)?;
         barrier.dir(&dir);
         Ok(())
     }
 
-    fn path(&self, node: &NodeId, message: &Message) -> [String; 4] {
-        let node = if *node == self.spool.own() { "self".into() } else { node.to_string() };
-        [node, AREA.into(), message.area.to_string(), message.end.to_string()]
+    fn name(&self, node: &NodeId, message: &Message) -> String {
+        if *node == self.spool.own() { message.hash.to_string() } else { format!("{}.{node}", message.hash) }
     }
 
-    fn keep(&self, key: (NodeId, AreaId, u32), dir: DirRef) -> DirRef {
-        let mut dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+    fn open(&self, message: &Message) -> Option<DirRef> {
+        let dirs = self.dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        dirs.get(&(message.area, message.end)).cloned()
+    }
+
+    fn keep(&self, message: &Message, dir: DirRef) -> DirRef {
+        let (mut dirs, key) = (self.dirs.lock().unwrap_or_else(PoisonError::into_inner), (message.area, message.end));
         if dirs.len() >= MANY_DIRS && !dirs.contains_key(&key) {
             dirs.clear();
         }
         dirs.entry(key).or_insert(dir).clone()
     }
+}
+
+fn path(message: &Message) -> [String; 4] {
+    ["self".into(), AREA.into(), message.area.to_string(), message.end.to_string()]
+}
+
+/// Whether a mark may have this name: a message, or a message and a node.
+pub(crate) fn is_mark(name: &str) -> bool {
+    let (hash, node) = name.split_once('.').unzip();
+    hash.unwrap_or(name).parse::<MsgHash>().is_ok() && node.is_none_or(|node| node.parse::<NodeId>().is_ok())
 }
 
 /// The messages of an area that we are through with, in no order.
@@ -118,10 +125,8 @@ pub fn marked(spool: &Spool, area: &AreaId) -> durable::Result<Vec<MsgHash>> {
 /// Forgets who has what of messages that ended before `today`, and messages that were kept until then.
 pub fn forget_before(spool: &Spool, today: u32) -> durable::Result<()> {
     let is_old = |day: u32| day.saturating_add(GRACE_DAYS) < today;
-    for node in spool.nodes()?.iter().map(ToString::to_string).chain(["self".into()]) {
-        if let Some(dir) = spool.find(&[&node, AREA])? {
-            for_each_area(&dir, |area| forget_days(area, is_old))?;
-        }
+    if let Some(dir) = spool.find(&["self", AREA])? {
+        for_each_area(&dir, |area| forget_days(area, is_old))?;
     }
     match spool.find(&[AREA])? {
         Some(dir) => for_each_area(&dir, |area| forget_days(area, |day| day < today)),

@@ -24,9 +24,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use mb_wire::id::{AreaId, MsgHash, NodeId, Root};
+use mb_wire::id::{AreaId, NodeId, Root};
 
-use crate::areas::AREA;
+use crate::areas::{AREA, is_mark};
 use crate::asked::ASKED;
 use crate::called;
 use crate::complaints::COMPLAINTS;
@@ -184,7 +184,6 @@ impl Walk<'_> {
             }),
             Some(ROAD) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
             Some(WAY) => self.each(dir, place, entry, |walk, _, place, entry| walk.is_named(place, entry, true)),
-            Some(AREA) => self.area_days(dir, place, entry, Walk::marks),
             Some(SUBSCRIBED) => self.areas(dir, place, entry, |walk, _, place, entry| {
                 let is_right = entry.name.to_str().is_some_and(|name| Subscribed::parse(name).is_some());
                 walk.is_file(place, entry, is_right);
@@ -231,10 +230,10 @@ impl Walk<'_> {
         });
     }
 
-    /// A day of marks: names of messages.
+    /// A day of marks.
     fn marks(&mut self, dir: &DirRef, place: &Path, entry: &Entry) {
         self.each(dir, place, entry, |walk, _, place, entry| {
-            let is_right = entry.name.to_str().is_some_and(|name| name.parse::<MsgHash>().is_ok());
+            let is_right = entry.name.to_str().is_some_and(is_mark);
             walk.is_file(place, entry, is_right);
         });
     }
