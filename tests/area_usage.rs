@@ -262,7 +262,7 @@ fn what_does_not_go_with_an_area_is_wrong_usage() {
     assert!(run.stderr().contains("nobody gets it"), "{run}");
 }
 
-/// Threat: 33.
+/// Threat: 21.
 #[test]
 fn a_message_goes_to_more_subscribers_than_files_may_be_open() {
     let world = World::new();

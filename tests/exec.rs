@@ -370,3 +370,18 @@ fn a_command_runs_as_the_user_it_is_told_to() {
     yard.toss().fails(65);
     assert!(yard.why(&sent).contains("exit 3: 65534 65534"), "{}", yard.why(&sent));
 }
+
+/// Four bodies that pack well, of up to 1 GiB; the programs may have less memory than that. Threat: 6, 29.
+#[test]
+fn input_larger_than_memory_is_verified_and_fed_whole() {
+    let yard = Scripts::new(&[("count", "seconds = 600", "wc -c >counted")]);
+    let (len, zeros) = ((3 << 30) + 1, yard.0.world.path("zeros"));
+    fs::File::create(&zeros).unwrap().set_len(len).unwrap();
+    let little = "ulimit -v 200000";
+    let send = yard.0.node("north").command(["mb-send", "-t", "south", "-x", "count"]);
+    send.after(&format!("{little}; exec <{}", zeros.display())).run().ok();
+    yard.0.node("north").command(["mb-xfer", "--all"]).arg(&yard.0.stick).run().ok();
+    yard.south().command(["mb-xfer", "--in"]).arg(&yard.0.stick).after(little).run().silent();
+    yard.south().command(["mb-toss"]).after(little).run().silent();
+    assert_eq!(yard.read("counted").trim(), len.to_string());
+}
