@@ -482,6 +482,16 @@ impl Drop for Mounted {
     }
 }
 
+/// Waits until more than so many bytes of a body have come and are written.
+fn wait_for_part(node: &Node, len: u64) {
+    let part = node.spool.join("part");
+    let has_come =
+        || files(&part).iter().filter_map(|file| fs::metadata(part.join(file)).ok()).any(|meta| meta.len() > len);
+    while !has_come() {
+        std::thread::yield_now();
+    }
+}
+
 /// Threat: 21.
 #[test]
 fn a_disk_that_fills_up_in_the_middle_costs_a_call_and_no_packet() {
@@ -499,6 +509,7 @@ fn a_disk_that_fills_up_in_the_middle_costs_a_call_and_no_packet() {
     let proxy = Proxy::start(address, fate(UP, Fate::Hold(500_000)));
     let caller = Running::start(pair.call(&proxy.address()));
     proxy.wait_held(UP);
+    wait_for_part(&pair.south, 250_000);
     let filler = place.join("filler");
     fs::write(&filler, vec![1; 8 << 20]).expect_err("it is full now");
     proxy.release();
@@ -598,12 +609,8 @@ fn a_wire_that_is_cut_without_a_word_costs_what_was_not_sent() {
     listener.address();
     let call = || wire.at(0, pair.call("tcp://10.77.0.2").args(["--timeout", "1"]));
     let caller = Running::start(call());
-    let has_come = |node: &Node| {
-        let part = node.spool.join("part");
-        files(&part).iter().filter_map(|file| fs::metadata(part.join(file)).ok()).any(|meta| meta.len() > 600_000)
-    };
-    while !(has_come(&pair.south) && has_come(&pair.north)) {
-        std::thread::yield_now();
+    for node in [&pair.south, &pair.north] {
+        wait_for_part(node, 600_000);
     }
     wire.set("down");
     let first = caller.ended();
