@@ -272,6 +272,25 @@ fn who_dies_of_a_command_runs_it_again_or_puts_it_aside() {
     yard.south().run(["mb-check"]).fails_quietly(0);
 }
 
+/// Threat: 29.
+#[test]
+fn what_had_run_before_the_tosser_was_killed_does_not_run_again() {
+    let yard = Scripts::new(&[(
+        "count",
+        "",
+        "echo \"$MB_LETTER\" >>ran; [ -e killed ] || [ $(wc -l <ran) -lt 3 ] || { touch killed; kill -9 $PPID; }",
+    )]);
+    (0..5).for_each(|_| drop(yard.send(&["-x", "count"], "")));
+    assert_eq!(yard.south().run(["mb-toss", "-j", "1"]).code, 137);
+    yard.toss().silent();
+    let ran = yard.read("ran");
+    let mut letters: Vec<&str> = ran.lines().collect();
+    assert_eq!(letters.len(), 6, "the third alone ran twice: {ran}");
+    letters.sort_unstable();
+    letters.dedup();
+    assert_eq!(letters.len(), 5);
+}
+
 /// A letter that comes twice, by whatever way, runs once; and with a receipt its author hears of it.
 #[test]
 fn a_copy_does_not_run_and_the_author_hears_what_came_of_it() {

@@ -157,9 +157,16 @@ impl<'a> Batch<'_, 'a> {
             claimed.begin(item.packet, self.tosser.now, self.run, &mut barrier)?;
         }
         barrier.wait()?;
-        let (mut rest, ran) = (ready.into_iter(), Mutex::new(Vec::new()));
+        let (mut rest, ran, mark) = (ready.into_iter(), Mutex::new(Vec::new()), DoneMark::make(self.run)?);
         let run = |one: Ready<'a>, _: &mut Vec<u8>| {
             let outcome = self.run_one(&one);
+            if let Some((deliver, _)) = command_of(&one.item)
+                && is_all_done(&outcome)
+                && deliver.trace.is_none()
+            {
+                // Durable with the others, but seen at once: who is only killed does not run it again.
+                mark.settle(&stage.day(deliver.letter.end)?, &deliver.id, self.run)?;
+            }
             ran.lock().unwrap_or_else(PoisonError::into_inner).push((one, outcome));
             Ok::<(), durable::Error>(())
         };
@@ -167,8 +174,7 @@ impl<'a> Batch<'_, 'a> {
         let mut ran = ran.into_inner().unwrap_or_else(PoisonError::into_inner);
         ran.sort_unstable_by_key(|(one, _)| one.item.packet);
 
-        let (mark, mut barrier) = (DoneMark::make(self.run)?, Barrier::new());
-        let from = ended.len();
+        let (mut barrier, from) = (Barrier::new(), ended.len());
         for (Ready { mut item, mut claimed }, outcome) in ran {
             let Some((deliver, handler)) = command_of(&item) else { continue };
             let (packet, count) = (item.packet, claimed.count());
@@ -292,6 +298,11 @@ impl<'a> Batch<'_, 'a> {
         let why = if said.is_empty() { how } else { format!("{how}: {said}") };
         self.again(handler, tries, may_come_right, why)
     }
+}
+
+/// Whether a command has run well, and nothing that it printed is to go back: then only its mark is missing.
+fn is_all_done(outcome: &Result<(Outcome, Option<String>), PayloadError>) -> bool {
+    matches!(outcome, Ok((Outcome { end: End::Exited(0), .. }, None)))
 }
 
 enum Verdict {
