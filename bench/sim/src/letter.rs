@@ -3,17 +3,16 @@
 
 use mb_wire::body::{BodyKey, body_len};
 use mb_wire::envelope::{BodyName, Content, HOPS_MOST, Wrap, list_hash, wrap};
-use mb_wire::id::Root;
+use mb_wire::id::{NodeId, Root};
 use mb_wire::letter::{Codec, FileMeta, Form, Kind, Letter, LetterBody, Wants};
 use mb_wire::route::{Route, Terms};
 
-use crate::net::Net;
+use crate::net::{Net, TODAY};
 use crate::random::Random;
 
-pub const TODAY: u32 = 20_784;
 /// A multiple of 8, as an onion's last day is.
-const END: u32 = TODAY + 88;
-const NICE: u8 = 128;
+pub const END: u32 = TODAY + 88;
+pub const NICE: u8 = 128;
 /// What rides in the envelope, at most.
 const INLINE_MOST: u64 = 32 << 10;
 /// The least body of an onion, and how many there may be.
@@ -52,7 +51,8 @@ fn cut(len: u64, is_onion: bool) -> Vec<u64> {
     }
 }
 
-fn named(sizes: &[u64], random: &mut Random) -> Vec<BodyName> {
+/// Bodies of these sizes.
+pub fn named(sizes: &[u64], random: &mut Random) -> Vec<BodyName> {
     sizes.iter().map(|size| BodyName { root: Root::from_bytes(random.bytes()), size: *size }).collect()
 }
 
@@ -73,7 +73,8 @@ pub fn write(
     // Other names at each hop, if each of them rewrites the bodies.
     let mut name = || if is_onion { named(&sizes, random) } else { listed.clone() };
     let arriving: Vec<_> = way.iter().map(|_| name()).collect();
-    let letter = letter(net, author, &way, &listed, &ranges, len, random);
+    let to = net.nodes[*way.last().expect("a hop")].address.id;
+    let letter = letter(net, author, to, &listed, &ranges, len, random);
     let secrets = &net.nodes[author].secrets;
     let lists: Vec<_> = arriving.iter().chain([&listed]).map(|names| list_hash(names.iter().copied())).collect();
     let hops = way.iter().map(|hop| net.nodes[*hop].address.clone()).collect();
@@ -87,10 +88,11 @@ pub fn write(
     (Sent { way, len, round, arriving }, envelope)
 }
 
-fn letter(
+/// A letter with a file of `len` bytes, of which `ranges` are in the bodies.
+pub fn letter(
     net: &Net,
     author: usize,
-    way: &[usize],
+    to: NodeId,
     listed: &[BodyName],
     ranges: &[u64],
     len: u64,
@@ -104,7 +106,7 @@ fn letter(
         codec: Codec::Plain,
     };
     Letter {
-        to: net.nodes[*way.last().expect("a hop")].address.id.into(),
+        to: to.into(),
         end: END,
         forwarded: None,
         kind: Kind::File(FileMeta { re: None, form: Form::Plain, mode: 0o644, path: b"file".to_vec(), mtime: (0, 0) }),

@@ -1,20 +1,22 @@
 //! Nodes: each calls a few neighbours, and knows the cards of all.
 
-use mb_node::config::KnownArea;
-use mb_wire::id::AreaId;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use mb_node::config::KnownNode;
+use mb_node::config::{KnownArea, KnownNode};
+use mb_node::home::AreaSecrets;
 use mb_node::keys::ExchangeKeys;
 use mb_node::toss::Nodes;
+use mb_node::toss::decide::Known;
 use mb_wire::card::{Card, ExchangeKey};
 use mb_wire::envelope::Address;
-use mb_wire::id::NodeId;
+use mb_wire::id::{AreaId, NodeId};
 use mb_wire::key::{ExchangeSecret, NodeSecrets, Seed};
 use mb_wire::route::ROUTE_MOST;
 
 use crate::random::Random;
 
+pub const TODAY: u32 = 20_784;
 /// Neighbours of a node: two on a ring, so that all are joined, and others by chance.
 const NEIGHBOURS: usize = 8;
 /// `[link] most_packets` in every node's file.
@@ -29,7 +31,7 @@ pub struct Node {
     pub secrets: NodeSecrets,
     pub keys: ExchangeKeys,
     pub address: Address,
-    neighbours: Vec<usize>,
+    pub neighbours: Vec<usize>,
 }
 
 impl Nodes for Net {
@@ -38,7 +40,8 @@ impl Nodes for Net {
     }
 
     fn named(&self, name: &str) -> Option<&KnownNode> {
-        self.known.values().map(|(_, node)| node).find(|node| node.name == name)
+        let number: usize = name.strip_prefix('n')?.parse().ok()?;
+        self.node(&self.nodes.get(number)?.address.id)
     }
 
     fn area(&self, _: &AreaId) -> Option<&KnownArea> {
@@ -50,6 +53,11 @@ impl Nodes for Net {
     }
 }
 
+/// What everybody calls a node.
+pub fn name(number: usize) -> String {
+    format!("n{number}")
+}
+
 impl Net {
     pub fn new(node_count: usize, random: &mut Random) -> Net {
         let mut net = Net { nodes: Vec::with_capacity(node_count), known: BTreeMap::new() };
@@ -58,7 +66,7 @@ impl Net {
             let exchange = ExchangeSecret::from_random(random.bytes());
             let public = exchange.public();
             let keys = vec![ExchangeKey { suite: 1, public, use_until: 0, gone_after: 0 }];
-            let name = format!("n{number}");
+            let name = name(number);
             let card = Card::issue(&secrets, keys, &name, 1, 0).expect("a sound card");
             let mut known = KnownNode::new(name, card);
             known.link.most_packets = Some(QUOTA);
@@ -88,6 +96,28 @@ impl Net {
     fn join_two(&mut self, one: usize, other: usize) {
         self.nodes[one].neighbours.push(other);
         self.nodes[other].neighbours.push(one);
+    }
+
+    /// Pairs of neighbours.
+    pub fn edge_count(&self) -> usize {
+        self.nodes.iter().map(|node| node.neighbours.len()).sum::<usize>() / 2
+    }
+
+    /// What a node knows, who knows `nodes` and has these secrets.
+    pub fn known<'a>(&'a self, at: usize, nodes: &'a dyn Nodes, area_secrets: &'a AreaSecrets) -> Known<'a> {
+        let Node { keys, address, .. } = &self.nodes[at];
+        Known {
+            own: address.id,
+            today: TODAY,
+            is_doubted: false,
+            floor: 0,
+            nodes,
+            list: None,
+            keys,
+            area_secrets,
+            rules: Arc::default(),
+            now: 0,
+        }
     }
 
     pub fn number(&self, id: &NodeId) -> usize {

@@ -1,17 +1,17 @@
 //! Rounds: in each, some nodes fail, every node calls all its neighbours, and then tosses what came. So a packet makes one hop
 //! a round at best.
 
-use mb_node::home::AreaSecrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use mb_node::toss::decide::{Accepted, Decision, Deliver, Known, Relay, Task, decide};
+use mb_node::home::AreaSecrets;
+use mb_node::toss::decide::{Accepted, Decision, Deliver, Relay, Task, decide};
 use mb_wire::envelope::packet_id;
 use mb_wire::id::{LetterId, SlotTag};
 
-use crate::letter::{self, Sent, TODAY};
+use crate::failure::{Failures, IDLE_MOST, is_unheard};
+use crate::letter::{self, Sent};
 use crate::net::Net;
 use crate::random::Random;
 use crate::report::Figures;
@@ -19,18 +19,11 @@ use crate::report::Figures;
 /// Letters of each node, written in the first rounds.
 const LETTERS_EACH: usize = 2;
 const WRITING_ROUNDS: usize = 5;
-/// Of a thousand nodes so many fail in a round, for up to so many rounds; and of a thousand of these so many for good.
-const FAIL_PER_MILLE: usize = 20;
-const DOWN_MOST: usize = 20;
-const LOST_PER_MILLE: usize = 20;
-/// Of a thousand packets that were handed over, for so many the giver does not learn it, and gives them once more.
-const UNHEARD_PER_MILLE: usize = 10;
-/// When nothing has moved for so long, nothing will.
-const IDLE_MOST: usize = 3 * DOWN_MOST;
 
 pub struct World {
     net: Net,
     places: Vec<Place>,
+    failures: Failures,
     letters: Vec<Sent>,
     /// Who writes in which round.
     plan: Vec<Vec<usize>>,
@@ -46,8 +39,6 @@ struct Place {
     letters: BTreeSet<LetterId>,
     /// Packets of each neighbour that were relayed and have not gone on.
     charged: BTreeMap<usize, u64>,
-    /// It is down before this round; for good: `usize::MAX`.
-    down_until: usize,
 }
 
 struct Packet {
@@ -71,37 +62,26 @@ impl World {
             plan[random.below(WRITING_ROUNDS)].push(author);
         }
         let places = (0..node_count).map(|_| Place::default()).collect();
-        World { net, places, letters: Vec::new(), plan, is_onion }
+        World { net, places, failures: Failures::new(node_count), letters: Vec::new(), plan, is_onion }
     }
 
     /// Until nothing moves any more.
     pub fn run(mut self, random: &mut Random, figures: &mut Figures) {
         let (mut round, mut moved) = (0, 0);
         while round < WRITING_ROUNDS || round - moved < IDLE_MOST {
-            self.fail(round, random);
+            self.failures.fail(round, random);
             self.write(round, random, figures);
             if self.call(round, random, figures) {
                 moved = round;
             }
-            (0..self.places.len()).filter(|at| self.is_up(*at, round)).collect::<Vec<_>>().into_iter().for_each(|at| {
-                self.toss(at, round, figures);
-            });
+            for at in 0..self.places.len() {
+                if self.failures.is_up(at, round) {
+                    self.toss(at, round, figures);
+                }
+            }
             round += 1;
         }
         self.count_left(figures);
-    }
-
-    fn is_up(&self, node: usize, round: usize) -> bool {
-        self.places[node].down_until <= round
-    }
-
-    fn fail(&mut self, round: usize, random: &mut Random) {
-        for place in &mut self.places {
-            if place.down_until <= round && random.happens(FAIL_PER_MILLE) {
-                let is_lost = random.happens(LOST_PER_MILLE);
-                place.down_until = if is_lost { usize::MAX } else { round + 1 + random.below(DOWN_MOST) };
-            }
-        }
     }
 
     /// Who is down writes all the same: people do.
@@ -125,16 +105,16 @@ impl World {
     fn call(&mut self, round: usize, random: &mut Random, figures: &mut Figures) -> bool {
         let mut moved = false;
         for giver in 0..self.places.len() {
-            if !self.is_up(giver, round) {
+            if !self.failures.is_up(giver, round) {
                 continue;
             }
             for waiting in mem::take(&mut self.places[giver].tx) {
                 let packet = &waiting.packet;
                 let to = self.letters[packet.letter].way[packet.hop];
                 let mut is_kept = true;
-                if self.is_up(to, round) {
+                if self.failures.is_up(to, round) {
                     moved = true;
-                    is_kept = random.happens(UNHEARD_PER_MILLE);
+                    is_kept = is_unheard(random);
                     let bodies = &self.letters[packet.letter].arriving[packet.hop];
                     figures.handed_over(packet.envelope.len(), bodies.iter().map(|body| body.size).sum());
                     self.places[to].rx.push(packet.clone());
@@ -153,21 +133,8 @@ impl World {
     /// A node decides on all that came. What a quota refuses stays where it came.
     fn toss(&mut self, at: usize, round: usize, figures: &mut Figures) {
         let World { net, places, letters, .. } = self;
-        let node = &net.nodes[at];
-        let (own, keys, area_secrets) = (node.address.id, &node.keys, &AreaSecrets::default());
-        let rules = Arc::default();
-        let known = Known {
-            own,
-            today: TODAY,
-            is_doubted: false,
-            floor: 0,
-            nodes: net,
-            list: None,
-            keys,
-            area_secrets,
-            rules,
-            now: 0,
-        };
+        let area_secrets = AreaSecrets::default();
+        let known = net.known(at, net, &area_secrets);
         for packet in mem::take(&mut places[at].rx) {
             let sent = &letters[packet.letter];
             let accepted = match decide(packet_id(&packet.envelope), &packet.envelope, &known) {
@@ -198,8 +165,8 @@ impl World {
 
     /// What has not arrived, and why: somebody is gone for good, or packets that wait for him fill a quota.
     fn count_left(&self, figures: &mut Figures) {
-        for place in &self.places {
-            if place.down_until == usize::MAX {
+        for (at, place) in self.places.iter().enumerate() {
+            if self.failures.is_lost(at) {
                 figures.dead_count += place.rx.len() + place.tx.len();
             } else {
                 figures.dead_count += place.tx.len();
