@@ -396,7 +396,7 @@ def node_id(identity):
 STATEMENT = record(
     v=ONE,
     body=ANY_BYTES,
-    kind=text("card|receipt|complaint|step|area|settings|want"),
+    kind=text("card|receipt|complaint|step|area|settings|want|subscribe"),
     issuer=KEY,
     created=SECONDS,
     version=number(1, (1 << 53) - 1),
@@ -1327,6 +1327,7 @@ def summary(value):
 
 
 WANT = record(area=ID, have=summary, version=SECONDS, optional=("have",))
+SUBSCRIBE = record(area=ID, until=DAY)
 
 
 def open_area_card(data):
@@ -1437,6 +1438,17 @@ def read_want(case):
     if "seed" in case:  # then the node can want the same again
         node, time = Secrets(bytes.fromhex(case["seed"])), statement["created"]
         found["statement"] = write_statement(node, "want", time, max(1, time), want).hex()
+    return found
+
+
+def read_subscribe(case):
+    statement = open_statement(bytes.fromhex(case["statement"]), "subscribe")
+    subscribe = SUBSCRIBE(decode(statement["body"]))
+    found = {"issuer": node_text(node_id(statement["issuer"])), "time": statement["created"]}
+    found |= {"version": statement["version"], "area": area_text(subscribe["area"]), "until": subscribe["until"]}
+    if "seed" in case:  # then the node can ask for the same again
+        node, version = Secrets(bytes.fromhex(case["seed"])), statement["version"]
+        found["statement"] = write_statement(node, "subscribe", version // 1000, version, subscribe).hex()
     return found
 
 
@@ -1575,6 +1587,7 @@ KINDS = {
     "areasecret": (read_areasecret, ("secret",)),
     "settings": (read_settings, ("statement", "other", "seed", "salt", "read_secret", "exchanges")),
     "want": (read_want, ("statement", "seed")),
+    "subscribe": (read_subscribe, ("statement", "seed")),
     "summary": (read_summary, ("messages", "other")),
 }
 

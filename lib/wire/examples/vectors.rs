@@ -42,6 +42,8 @@ mod routes;
 mod settings;
 #[path = "vectors/stated.rs"]
 mod stated;
+#[path = "vectors/subscribes.rs"]
+mod subscribes;
 #[path = "vectors/traces.rs"]
 mod traces;
 #[path = "vectors/wants.rs"]
@@ -51,7 +53,7 @@ use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 16] = [
+    let parts: [fn() -> Vec<Vector>; 17] = [
         keys::all,
         cards::all,
         prefixes::all,
@@ -68,6 +70,7 @@ pub fn all() -> Vec<Vector> {
         posts::all,
         settings::all,
         wants::all,
+        subscribes::all,
     ];
     parts.iter().flat_map(|part| part()).collect()
 }

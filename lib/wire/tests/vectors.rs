@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use ciborium::Value as Cbor;
 use generator::build::hex;
 use mb_wire::area::{
-    AreaCard, AreaMessage, AreaSecret, Draft, Mode, PostSecret, PostTerms, Settings, Summary, Under, Want, post,
+    AreaCard, AreaMessage, AreaSecret, Draft, Mode, PostSecret, PostTerms, Settings, Subscribe, Summary, Under, Want,
+    post,
 };
 use mb_wire::body::{BodyKey, CHUNK_LEN, chunk_count, leaves, plain_len, root};
 use mb_wire::card::Card;
@@ -119,6 +120,7 @@ fn read(vector: &Json) -> Reading {
         "areasecret" => area_secret(vector),
         "settings" => settings(vector),
         "want" => want(vector),
+        "subscribe" => subscribe(vector),
         "summary" => summary(vector),
         other => panic!("kind {other}"),
     }
@@ -1005,6 +1007,19 @@ fn want(vector: &Json) -> Reading {
     assert_eq!(vector["have"].as_str().map(unhex), have);
     Ok(json!({
         "issuer": by.to_string(), "time": parsed.created, "area": want.area.to_string(), "version": want.version,
+    }))
+}
+
+fn subscribe(vector: &Json) -> Reading {
+    let statement = bytes(vector, "statement");
+    let parsed = Statement::parse(&statement).map_err(words)?;
+    let (by, subscribe) = Subscribe::read(&parsed).map_err(words)?;
+    if !vector["seed"].is_null() {
+        assert_eq!(subscribe.sign(&node_of(vector, "seed"), parsed.version), statement);
+    }
+    Ok(json!({
+        "issuer": by.to_string(), "time": parsed.created, "version": parsed.version,
+        "area": subscribe.area.to_string(), "until": subscribe.until,
     }))
 }
 
