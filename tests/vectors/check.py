@@ -820,6 +820,7 @@ LETTER = record(
     v=ONE,
     to=ID,
     end=DAY,
+    fwd=record(card=ANY_BYTES, letter=SIGNED),
     kind=KIND,
     post=record(re=octets(32), card=ANY_BYTES, head=octets(32), optional=("re",)),
     salt=octets(16),
@@ -829,8 +830,21 @@ LETTER = record(
     author=ID,
     bodies=rows(0, 1024, row(ROOT, body_size, KEY, number(1, 1 << 30), number(0, 1))),
     inline=octets(0, 32_768),
-    optional=("inline", "post", "reply", "wants"),
+    optional=("fwd", "inline", "post", "reply", "wants"),
 )
+
+
+def check_forwarded(outer):
+    """The letter to a list that the list sends on, in a letter of its own (section 6, lists)."""
+    signed, signature = outer["fwd"]["letter"]
+    author, inner = open_card(outer["fwd"]["card"])[0]["issuer"], LETTER(decode(signed))
+    need(node_id(author) == inner["author"], "the author's letter is not of the node of the card")
+    verify(author, "mailbag/1 letter", signed, signature)
+    need(inner["to"] == outer["author"], "the author's letter is not to the list")
+    need(all(inner.get(key) == outer.get(key) for key in ("kind", "bodies", "inline")), "the list says something else")
+    need(inner["end"] >= outer["end"], "the list's letter ends after its author's")
+    need(not {"fwd", "post", "reply"} & inner.keys(), "a letter that no list sends on")
+    need("post" not in outer, "a list's letter to an area")
 
 
 def list_hash(bodies):
@@ -855,6 +869,8 @@ def open_letter(signed_letter, author, to, end, bodies, head=None):
     need(list_hash(body[:2] for body in letter["bodies"]) == bodies, "the bodies are not those of what it lies in")
     need(("inline" in letter) == (not letter["bodies"]), "inline and bodies, or neither")
     need("reply" not in letter or letter.get("wants", 0) & 1, "a way back for a receipt that nobody wants")
+    if "fwd" in letter:
+        check_forwarded(letter)
     for _, size, _, length, codec in letter["bodies"]:
         need(plain_size(size) >= (length if codec == 0 else 1), "a body is too short for its range")
     need("request" not in letter["kind"] or letter.get("inline") == b"", "a request with a payload")
@@ -872,7 +888,7 @@ def show_kind(kind):
 def show_letter(letter):
     shown = {key: letter[key] for key in ("end", "time", "wants") if key in letter}
     shown |= {key: letter[key].hex() for key in ("salt", "inline") if key in letter}
-    shown |= {"reply": encode(letter["reply"]).hex()} if "reply" in letter else {}
+    shown |= {key: encode(letter[key]).hex() for key in ("fwd", "reply") if key in letter}
     shown |= {"to": (area_text if "post" in letter else node_text)(letter["to"]), "author": node_text(letter["author"])}
     if "post" in letter:
         post = {"card": letter["post"]["card"].hex(), "head": letter["post"]["head"].hex()}

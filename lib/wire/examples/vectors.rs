@@ -20,6 +20,8 @@ mod draft;
 mod envelopes;
 #[path = "vectors/folders.rs"]
 mod folders;
+#[path = "vectors/forwards.rs"]
+mod forwards;
 #[path = "vectors/inners.rs"]
 mod inners;
 #[path = "vectors/keys.rs"]
@@ -53,7 +55,7 @@ use build::Vector;
 
 /// All vectors, in no particular order, their names all different.
 pub fn all() -> Vec<Vector> {
-    let parts: [fn() -> Vec<Vector>; 17] = [
+    let parts: [fn() -> Vec<Vector>; 18] = [
         keys::all,
         cards::all,
         prefixes::all,
@@ -71,6 +73,7 @@ pub fn all() -> Vec<Vector> {
         settings::all,
         wants::all,
         subscribes::all,
+        forwards::all,
     ];
     parts.iter().flat_map(|part| part()).collect()
 }

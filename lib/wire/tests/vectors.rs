@@ -718,6 +718,9 @@ fn letter_json(id: LetterId, letter: &Letter) -> Json {
     if letter.wants != Wants::default() {
         out["wants"] = json!(u8::from(letter.wants));
     }
+    if let Some(fwd) = &letter.forwarded {
+        out["fwd"] = json!(hex(cbor::encode(fwd)));
+    }
     if let Some(way) = &letter.reply {
         out["reply"] = json!(hex(cbor::encode(way)));
     }
@@ -791,7 +794,7 @@ fn letter_of(json: &Json) -> Letter {
         kind: kind_of(&json["kind"]),
         salt: fixed(json, "salt"),
         time: number(json, "time"),
-        forwarded: None,
+        forwarded: json["fwd"].as_str().map(|fwd| cbor::decode(&unhex(fwd)).unwrap()),
         reply: json["reply"].as_str().map(|way| cbor::decode(&unhex(way)).unwrap()),
         wants: json["wants"].as_u64().map_or(Wants::default(), |wants| (wants as u8).try_into().unwrap()),
         author: text_of(json, "author").parse().unwrap(),

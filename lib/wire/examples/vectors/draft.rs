@@ -165,7 +165,7 @@ impl Draft {
     }
 
     fn letter_map(&self) -> Map {
-        let Letter { to, end, forwarded: _, kind, salt, time, reply, wants, author, bodies, inline } = &self.letter;
+        let Letter { to, end, forwarded, kind, salt, time, reply, wants, author, bodies, inline } = &self.letter;
         let bodies = bodies.iter().map(|b| {
             list([bytes(b.root.as_bytes()), int(b.size), bytes(b.key.as_bytes()), int(b.len), int(u8::from(b.codec))])
         });
@@ -180,6 +180,7 @@ impl Draft {
             ("bodies", list(bodies)),
         ]);
         inline.iter().for_each(|payload| set(&mut letter, "inline", bytes(payload)));
+        forwarded.iter().for_each(|fwd| set(&mut letter, "fwd", ciborium::Value::serialized(fwd).expect("it encodes")));
         reply.iter().for_each(|way| set(&mut letter, "reply", ciborium::Value::serialized(way).expect("it encodes")));
         if *wants != Wants::default() {
             set(&mut letter, "wants", int(u8::from(*wants)));
@@ -484,6 +485,9 @@ pub fn letter(id: LetterId, letter: &Letter) -> Json {
     }
     if letter.wants != Wants::default() {
         out["wants"] = json!(u8::from(letter.wants));
+    }
+    if let Some(fwd) = &letter.forwarded {
+        out["fwd"] = json!(hex(mb_wire::cbor::encode(fwd)));
     }
     if let Some(way) = &letter.reply {
         out["reply"] = json!(hex(mb_wire::cbor::encode(way)));
