@@ -162,10 +162,10 @@ pub fn sign(key: &[u8; 32], label: Label, signed: &[u8]) -> [u8; 64] {
 }
 
 /// A second signature that holds, with another nonce (RFC 8032, 5.1.6, with any r).
-pub fn sign_otherwise(name: &MsgHash) -> [u8; 64] {
-    let (key, nonce) = (SigningKey::from_bytes(&POST), SigningKey::from_bytes(&[0x99; 32]));
+pub fn sign_otherwise(key: &[u8; 32], label: Label, signed: &[u8]) -> [u8; 64] {
+    let (key, nonce) = (SigningKey::from_bytes(key), SigningKey::from_bytes(&[0x99; 32]));
     let (a, r) = (key.verifying_key().to_bytes(), nonce.verifying_key().to_bytes());
-    let digest = [&r[..], &a, &Label::Post.padded(), name.as_bytes()].iter().fold(Sha512::new(), Sha512::chain_update);
+    let digest = [&r[..], &a, &label.padded(), signed].iter().fold(Sha512::new(), Sha512::chain_update);
     let k = Scalar::from_bytes_mod_order_wide(&digest.finalize().into());
     let s = nonce.to_scalar() + k * key.to_scalar();
     let mut sig = [0; 64];

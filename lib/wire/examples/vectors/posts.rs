@@ -1,7 +1,9 @@
 //! `area_…`: messages of areas, in envelopes.
 
+use std::cell::RefCell;
+
 use ciborium::Value;
-use mb_wire::hash::{Label, hash};
+use mb_wire::hash::{Label, hash, keyed};
 use mb_wire::id::{AreaId, MsgHash};
 use mb_wire::letter::{Letter, Posted, Reader};
 use serde_json::{Value as Json, json};
@@ -59,9 +61,22 @@ fn goods() -> Vec<Vector> {
     let signed_again = Post::new().make_with(&|at| {
         if let At::Items(items) = at {
             let parts: Vec<&[u8]> = items.iter().map(|item| &item.as_bytes().expect("bytes")[..]).collect();
-            items[2] = bytes(sign_otherwise(&name(parts[0], parts[1])));
+            items[2] = bytes(sign_otherwise(&POST, Label::Post, name(parts[0], parts[1]).as_bytes()));
         }
     });
+    // Its author can do that, and nobody else: two messages, whose letters have one id.
+    let written = RefCell::new(Vec::new());
+    let twice = Post::new().make_with(&|at| match at {
+        At::Stage(Stage::LetterBytes(letter)) => *written.borrow_mut() = letter.clone(),
+        At::Stage(Stage::LetterSig(sig)) => {
+            let key = keyed(&[ALICE; 32], Label::Ident, &[]);
+            *sig = sign_otherwise(&key, Label::Letter, &written.borrow());
+        }
+        _ => {}
+    });
+    let (once, twice) = (Post::new().make().make().all(), as_read(twice.make().all()));
+    assert_eq!(once["letter"]["id"], twice["letter"]["id"]);
+    assert_ne!(once["area"]["hash"], twice["area"]["hash"]);
     let earlier = with(&|p| p.draft.end = 20_000).make_with(&|at| {
         if let At::Head(head) = at {
             set(head, "end", int(20_050));
@@ -85,6 +100,12 @@ fn goods() -> Vec<Vector> {
             "envelope",
             "signed a second time by whoever has the key, with the same hash",
             as_read(signed_again.make().all()),
+        ),
+        good(
+            "area_letter_signed_again",
+            "envelope",
+            "the letter of area_inline, signed once more by its author",
+            twice,
         ),
         good("area_head_ends_earlier", "envelope", "the head ends before the letter", as_read(earlier.make().all())),
         good("area_for_a_relay", "envelope", "a message for a reader who has only the card", as_read(relay)),
