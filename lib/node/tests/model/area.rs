@@ -392,3 +392,62 @@ fn so_they_do_when_tossers_are_cut() {
         Net::play(count, 100 + seed, true);
     }
 }
+
+/// What a test vector has under `key`.
+fn of_vector(name: &str, key: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/good").join(name).with_extension("json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let value = text.split_once(&format!("\"{key}\": \"")).and_then(|(_, rest)| rest.split_once('"'));
+    value.unwrap_or_else(|| panic!("{name} has {key}")).0.to_owned()
+}
+
+/// The envelope of a test vector.
+fn vector(name: &str) -> Vec<u8> {
+    let hex = of_vector(name, "file");
+    let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("it is hex");
+    (0..hex.len()).step_by(2).map(digits).collect()
+}
+
+/// An author can sign one letter twice, and put each into a message of its own: both go on, and the letter is delivered once,
+/// whether they come together or not. Nobody else can make two of one letter. Threat: 18.
+#[test]
+fn one_letter_in_two_messages_is_delivered_once() {
+    let files = ["area_inline", "area_letter_signed_again"].map(|name| {
+        let file = vector(name);
+        (mb_wire::envelope::packet_id(&file).to_string(), file)
+    });
+    // Whom the vectors are for, and from.
+    let (alice, mut bob) = (Actor::from([0xa1; 32], "alice"), Actor::from([0xb0; 32], "bob"));
+    bob.key = [0xbe; 32];
+    let next = Actor::new("next", 7);
+    let (post, read) = (PostSecret::from_random([0x90; 32]), ExchangeSecret::from_random([0x91; 32]));
+    let card = AreaCard::parse(&of_vector("area_inline", "area_card")).expect("a card");
+    let mut known = KnownArea::new("news", card.clone());
+    (known.subscribers, known.accept.folder) = (vec!["next".into()], Some("/1".into()));
+    let areas = Areas {
+        known: vec![known],
+        secrets: [AreaSecret { card, post: Some(post), read: Some(read) }].into_iter().collect(),
+    };
+    for (name, fs, locks) in variants() {
+        for together in [false, true] {
+            let what = format!("{name}, together: {together}");
+            let (world, random) = (world(1, fs.clone()), Stream::new(700));
+            world.locks(locks);
+            let toss = || {
+                let with: (&dyn Runner, &Areas, Option<&List>) = (&System, &areas, None);
+                toss_at(20_000 * 86_400, &world, &bob, &[&alice.known, &next.known], &random, with).unwrap()
+            };
+            let mut delivered = Vec::new();
+            for file in &files {
+                put(&world, bob.id(), &BTreeMap::from([file.clone()]));
+                if !together {
+                    delivered.extend(toss());
+                }
+            }
+            delivered.extend(toss());
+            assert_eq!(delivered, [Path::new("/1/hello.txt")], "{what}\n{}", world.dump());
+            assert_eq!(delivered_names(&world, "/1"), ["hello.txt"], "{what}");
+            assert_eq!(queued(&world, &next.id()).len(), 2, "{what}\n{}", world.dump());
+        }
+    }
+}

@@ -188,6 +188,18 @@ fn toss_as(
     south: &Actor,
     known: &[&KnownNode],
     random: &Stream,
+    with: (&dyn Runner, &Areas, Option<&List>),
+) -> durable::Result<Vec<PathBuf>> {
+    toss_at(NOON, world, south, known, random, with)
+}
+
+/// The same, at that time.
+fn toss_at(
+    now: u64,
+    world: &World,
+    south: &Actor,
+    known: &[&KnownNode],
+    random: &Stream,
     (runner, areas, list): (&dyn Runner, &Areas, Option<&List>),
 ) -> durable::Result<Vec<PathBuf>> {
     let spool = Spool::new(world.root(SPOOL), south.id());
@@ -203,7 +215,7 @@ fn toss_as(
         keys: &keys,
         area_secrets: &areas.secrets,
         open: &open,
-        now: NOON,
+        now,
         reserve: 0,
         threads: 1,
         batch: 512,
