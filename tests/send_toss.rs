@@ -611,3 +611,18 @@ fn words_behind_two_dashes_are_files() {
     assert_eq!(tree(&incoming(&south, &north)).len(), 2);
     assert_eq!(fs::read(incoming(&south, &north).join("_-x")).unwrap(), b"dash");
 }
+
+/// Each packet and each folder is open while a batch is delivered. Threat: 21.
+#[test]
+fn packets_for_as_many_folders_are_tossed_with_few_open_files() {
+    let world = World::new();
+    let (north, south) = (world.node("north"), world.node("south"));
+    world.introduce(&[&north, &south]);
+    let (file, stick) = (world.write("file", "x"), world.make_dir("stick"));
+    let to = (0..650).flat_map(|number| ["-t".to_owned(), format!("south:{number}/")]);
+    north.command(["mb-send"]).args(to).arg(file).run().ok();
+    north.command(["mb-xfer", "--out", "--node", "south"]).arg(&stick).run().silent();
+    south.command(["mb-xfer", "--in"]).arg(&stick).run().silent();
+    let paths = south.command(["mb-toss"]).after("ulimit -n 1024").run().ok();
+    assert_eq!(paths.lines().count(), 650);
+}

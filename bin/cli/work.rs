@@ -17,8 +17,8 @@ use mb_spool::run::Run;
 use mb_wire::key::NodeSecrets;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are open at a time, at the most: a batch's packets, and what else is open.
-const MOST_OPEN: u64 = 2048 + OPEN_BESIDES;
+/// Files that are open at a time, at the most: a batch's packets with the folders that they go to, and what else is open.
+const MOST_OPEN: u64 = 2 * 2048 + OPEN_BESIDES;
 /// Folders, bodies and standard streams.
 const OPEN_BESIDES: u64 = 400;
 
@@ -107,7 +107,7 @@ impl Program {
 /// How many packets may share their barriers: as many as files may be open, less what else is open.
 fn packets_at_once() -> usize {
     let open = allow_open_files(MOST_OPEN).min(MOST_OPEN);
-    usize::try_from(open.saturating_sub(OPEN_BESIDES)).unwrap_or(1).max(1)
+    usize::try_from(open.saturating_sub(OPEN_BESIDES) / 2).unwrap_or(1).max(1)
 }
 
 /// Asks for so many open files, and returns how many may be open. What the system refuses is done without.
