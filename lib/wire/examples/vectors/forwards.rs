@@ -1,11 +1,14 @@
 //! `forward_…`: letters of a list, each with the letter that its author wrote to the list.
 
+use std::cell::RefCell;
+
 use ciborium::Value;
+use mb_wire::body::BodyKey;
 use mb_wire::hash::Label;
-use mb_wire::letter::Letter;
+use mb_wire::letter::{Codec, Letter, LetterBody};
 
 use super::areas::author_card;
-use super::build::{Map, Vector, bad, bytes, cbor, good, int, list, map, remove, set, text};
+use super::build::{Map, Vector, bad, bytes, good, int, list, map, remove, set, text};
 use super::draft::{ALICE, BOB, CAROL, Draft, Stage, id, listed, node, request};
 
 pub fn all() -> Vec<Vector> {
@@ -73,6 +76,13 @@ fn inners() -> Vec<Vector> {
             }
         })
     };
+    let signed = RefCell::new(Vec::new());
+    let in_bodies = Draft::with_bodies(vec![listed(1, 5), listed(2, 70_000)]);
+    let listed_so = |name, what, change: &dyn Fn(&mut Vec<LetterBody>)| {
+        let inner = written(&in_bodies, &|letter| change(&mut letter.bodies));
+        bad(name, "envelope", what, "another payload", with(&in_bodies, &plain(&inner), &|_| {}).make().input())
+    };
+    let way = super::road::Road::reply(2, b"").way_back();
     let nested = plain(&written(&small, &|_| {}));
     vec![
         written_so("forward_to_other", "written to somebody else than the list", "to somebody else", &|letter| {
@@ -92,6 +102,16 @@ fn inners() -> Vec<Vector> {
         written_so("forward_payload_in_bodies", "a payload that was in a body", "another payload", &|letter| {
             (letter.inline, letter.bodies) = (None, vec![listed(1, 11)]);
         }),
+        listed_so("forward_body_key", "another key for a body", &|bodies| {
+            bodies[0].key = BodyKey::from_random([9; 32])
+        }),
+        listed_so("forward_body_codec", "another codec for a body", &|bodies| bodies[1].codec = Codec::Zstd),
+        listed_so("forward_body_order", "the bodies the other way round", &|bodies| bodies.swap(0, 1)),
+        listed_so("forward_body_less", "a body less", &|bodies| drop(bodies.pop())),
+        written_so("forward_reply", "the author's letter has a way back", "a way back", &|letter| {
+            letter.wants = 1.try_into().expect("a receipt");
+            letter.reply = Some(Box::new(way.clone()));
+        }),
         written_so("forward_ends", "the author's letter ends before the list's", "ends after", &|letter| {
             letter.end -= 1
         }),
@@ -108,11 +128,10 @@ fn inners() -> Vec<Vector> {
                 sig[3] ^= 1;
             }
         }),
-        signed_so("forward_sig_by_list", "signed by the list", "signature", &|stage| {
-            let signed = cbor(&Value::Map(plain(&written(&small, &|_| {}))));
-            if let Stage::LetterSig(sig) = stage {
-                *sig = node(ALICE).sign(Label::Letter, &[&signed]);
-            }
+        signed_so("forward_sig_by_list", "signed by the list", "signature", &|stage| match stage {
+            Stage::LetterBytes(letter) => *signed.borrow_mut() = letter.clone(),
+            Stage::LetterSig(sig) => *sig = node(ALICE).sign(Label::Letter, &[&signed.borrow()]),
+            _ => {}
         }),
         signed_so("forward_trailing_byte", "a byte behind the author's letter", "deterministic", &|stage| {
             if let Stage::LetterBytes(signed) = stage {
