@@ -258,3 +258,17 @@ pub fn kept(spool: &Spool, area: &AreaId) -> durable::Result<Vec<Kept>> {
     }
     Ok(kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_a_message_or_a_message_and_a_node() {
+        let (hash, node) = (MsgHash::from_bytes([7; 32]), NodeId::from_bytes([9; 32]));
+        assert!(is_mark(&hash.to_string()) && is_mark(&format!("{hash}.{node}")));
+        for other in [format!("{hash}."), format!("{hash}.0"), format!(".{node}"), node.to_string(), "x".into()] {
+            assert!(!is_mark(&other), "{other}");
+        }
+    }
+}

@@ -160,22 +160,20 @@ impl<'a> Batch<'_, 'a> {
         let (mut rest, ran, mark) = (ready.into_iter(), Mutex::new(Vec::new()), DoneMark::make(self.run)?);
         let run = |one: Ready<'a>, _: &mut Vec<u8>| {
             let outcome = self.run_one(&one);
-            if let Some((deliver, _)) = command_of(&one.item)
-                && is_all_done(&outcome)
-                && deliver.trace.is_none()
-            {
-                // Durable with the others, but seen at once: who is only killed does not run it again.
-                mark.settle(&stage.day(deliver.letter.end)?, &deliver.id, self.run)?;
-            }
-            ran.lock().unwrap_or_else(PoisonError::into_inner).push((one, outcome));
+            // Durable with the others, but seen at once: who is only killed does not run it again. What fails here is tried below.
+            let is_marked = is_all_done(&outcome)
+                && command_of(&one.item)
+                    .filter(|(deliver, _)| deliver.trace.is_none())
+                    .is_some_and(|(deliver, _)| self.mark_run(deliver, &mark, stage).is_ok());
+            ran.lock().unwrap_or_else(PoisonError::into_inner).push((one, outcome, is_marked));
             Ok::<(), durable::Error>(())
         };
         for_each_block(self.tosser.threads, |_| Ok(rest.next()), run)?;
         let mut ran = ran.into_inner().unwrap_or_else(PoisonError::into_inner);
-        ran.sort_unstable_by_key(|(one, _)| one.item.packet);
+        ran.sort_unstable_by_key(|(one, ..)| one.item.packet);
 
         let (mut barrier, from) = (Barrier::new(), ended.len());
-        for (Ready { mut item, mut claimed }, outcome) in ran {
+        for (Ready { mut item, mut claimed }, outcome, is_marked) in ran {
             let Some((deliver, handler)) = command_of(&item) else { continue };
             let (packet, count) = (item.packet, claimed.count());
             let verdict = match outcome {
@@ -193,9 +191,10 @@ impl<'a> Batch<'_, 'a> {
                     if let Some(accepted) = item.accepted.as_deref() {
                         self.keep_path(accepted, deliver, &mut barrier)?;
                     }
-                    let day = stage.day(deliver.letter.end)?;
-                    mark.settle(&day, &deliver.id, self.run)?;
-                    barrier.dir(&day);
+                    if !is_marked {
+                        self.mark_run(deliver, &mark, stage)?;
+                    }
+                    barrier.dir(&stage.day(deliver.letter.end)?);
                     Fate::Ran(claimed, count)
                 }
                 Verdict::Later(next, why) => {
@@ -211,20 +210,13 @@ impl<'a> Batch<'_, 'a> {
             ended.push(item);
         }
         barrier.wait()?;
-        for item in &ended[from..] {
-            let Some((deliver, _)) = command_of(item) else { continue };
-            let (packet, author, handle) = (item.packet, &*deliver.author.name, &*handle_of(deliver));
-            match &item.fate {
-                Fate::Ran(_, tries) => {
-                    let task = item.accepted.as_ref().map(|accepted| &accepted.task);
-                    let area = task.and_then(|task| Some(&*task.area()?.name));
-                    tell(Event::Ran { packet, author, area, handle, tries: *tries });
-                }
-                Fate::Tried(next, why) => tell(Event::Tried { packet, author, handle, why, next: *next }),
-                _ => {}
-            }
-        }
+        ended.iter().skip(from).for_each(|item| say_what_came(item, tell));
         Ok(())
+    }
+
+    /// Marks a letter as settled; durable when the folder of its day is.
+    fn mark_run(&self, deliver: &Deliver, mark: &DoneMark, stage: &Stage) -> durable::Result<()> {
+        mark.settle(&stage.day(deliver.letter.end)?, &deliver.id, self.run)
     }
 
     /// What came of a command, and the file in the run's folder that holds what it printed, if that is to go back.
@@ -297,6 +289,20 @@ impl<'a> Batch<'_, 'a> {
         let said = String::from_utf8_lossy(&outcome.said).trim().to_owned();
         let why = if said.is_empty() { how } else { format!("{how}: {said}") };
         self.again(handler, tries, may_come_right, why)
+    }
+}
+
+fn say_what_came(item: &Item, tell: Tell) {
+    let Some((deliver, _)) = command_of(item) else { return };
+    let (packet, author, handle) = (item.packet, &*deliver.author.name, &*handle_of(deliver));
+    match &item.fate {
+        Fate::Ran(_, tries) => {
+            let task = item.accepted.as_ref().map(|accepted| &accepted.task);
+            let area = task.and_then(|task| Some(&*task.area()?.name));
+            tell(Event::Ran { packet, author, area, handle, tries: *tries });
+        }
+        Fate::Tried(next, why) => tell(Event::Tried { packet, author, handle, why, next: *next }),
+        _ => {}
     }
 }
 

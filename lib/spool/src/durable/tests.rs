@@ -290,6 +290,21 @@ fn scattering_is_a_hint_that_changes_no_name_and_no_mode() {
     });
 }
 
+/// Where the file system takes the attribute at all.
+#[test]
+fn scattered_folders_have_the_attribute_of_top_folders() {
+    use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+    let place = tempfile::tempdir_in("/var/tmp").unwrap();
+    let root = real::open_root(place.path()).unwrap();
+    let handle = |name: &str| std::fs::File::open(place.path().join(name)).unwrap();
+    sub(&*root, "ours").scatter();
+    sub(&*root, "other");
+    let flags = ioctl_getflags(handle("other"));
+    if flags.is_ok_and(|flags| ioctl_setflags(handle("other"), flags | IFlags::TOPDIR).is_ok()) {
+        assert!(ioctl_getflags(handle("ours")).unwrap().contains(IFlags::TOPDIR));
+    }
+}
+
 #[test]
 fn errors_name_path_attempt_and_cause() {
     on_both(|dir| {
